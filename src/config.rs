@@ -1,0 +1,105 @@
+//! What the user chooses about a stream.
+
+use fastwebsockets::OpCode;
+
+/// Whether the stream's bytes travel in Binary or in Text messages (RFC 6455 section 5.6).
+///
+/// Frames of the other type are a protocol error: the read fails with
+/// [`InvalidData`](std::io::ErrorKind::InvalidData) and the peer gets a Close 1003.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PayloadType {
+    /// Binary messages: any bytes.
+    #[default]
+    Binary,
+    /// Text messages: the bytes are UTF-8, and checked in both directions.
+    Text,
+}
+
+impl From<PayloadType> for OpCode {
+    fn from(payload_type: PayloadType) -> Self {
+        match payload_type {
+            PayloadType::Binary => OpCode::Binary,
+            PayloadType::Text => OpCode::Text,
+        }
+    }
+}
+
+impl From<PayloadType> for Config {
+    fn from(payload_type: PayloadType) -> Self {
+        Config::new().payload_type(payload_type)
+    }
+}
+
+/// How a [`WebSocketStream`](crate::WebSocketStream) behaves.
+///
+/// ```
+/// use fastwebsockets_stream::{Config, PayloadType};
+///
+/// let config = Config::new()
+///     .payload_type(PayloadType::Text)
+///     .half_close(true);
+/// assert_eq!(Config::from(PayloadType::Binary), Config::default());
+/// # assert_ne!(config, Config::default());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Config {
+    pub(crate) payload_type: PayloadType,
+    /// Bytes; 0 stands for the default, which depends on the transport.
+    pub(crate) max_frame_size: u32,
+    pub(crate) half_close: bool,
+    pub(crate) strict_close: bool,
+}
+
+impl Config {
+    /// The defaults: Binary, frames sized for the transport, no half-close, every valid Close is
+    /// the end of the file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The type of the messages, in both directions. Default: [`PayloadType::Binary`].
+    pub fn payload_type(mut self, payload_type: PayloadType) -> Self {
+        self.payload_type = payload_type;
+        self
+    }
+
+    /// The most bytes of payload that one write puts into one frame. A longer write is a partial
+    /// write, as on a socket whose buffer is full.
+    ///
+    /// The default depends on the transport: 256 KiB where it takes vectored writes (TCP, TLS),
+    /// because there a frame costs a system call and no copy; and what fits into 64 KiB together
+    /// with the frame's head where it doesn't (hyper's HTTP/2 streams), because there every write
+    /// is copied whole and becomes a DATA frame of its own.
+    ///
+    /// This is also the most that a stream holds back when its transport takes the first part of
+    /// a frame only. Values below 4 count as 4: a code point must fit into a frame.
+    pub fn max_frame_size(mut self, bytes: usize) -> Self {
+        self.max_frame_size = u32::try_from(bytes.max(4)).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Whether the two directions end independently, as on TCP. Default: off.
+    ///
+    /// Off: a peer's Close is answered as soon as it is read, after what was already accepted for
+    /// writing; later writes are [`BrokenPipe`](std::io::ErrorKind::BrokenPipe).
+    ///
+    /// On: the peer's Close ends the reading direction only. The application can go on writing,
+    /// and the answer goes out with its own `shutdown`. RFC 6455 section 5.5.1 lets an endpoint
+    /// delay its Close so; the peer has to read on after its own Close, as this crate does in both
+    /// modes. It lets a TCP half-close survive a tunnel.
+    pub fn half_close(mut self, on: bool) -> Self {
+        self.half_close = on;
+        self
+    }
+
+    /// Whether only a normal Close is the end of the file. Default: off.
+    ///
+    /// Off: every valid Close is. On: only 1000, 1001 and a Close without a code are; any other
+    /// code is a [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted) error whose source
+    /// is the [`CloseFrame`](crate::CloseFrame), so that a peer's failure never looks like a
+    /// complete stream.
+    pub fn strict_close(mut self, on: bool) -> Self {
+        self.strict_close = on;
+        self
+    }
+}

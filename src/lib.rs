@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod close_frame;
+mod config;
+mod error;
+mod protocol;
+mod stream;
+
+pub use close_frame::CloseFrame;
+pub use config::{Config, PayloadType};
+pub use error::Error;
+pub use fastwebsockets;
+pub use protocol::violation::Violation;
+pub use stream::WebSocketStream;

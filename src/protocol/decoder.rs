@@ -1,0 +1,360 @@
+//! From the transport's bytes to the payload's, in place.
+
+use super::{
+    MAX_CONTROL_PAYLOAD, close,
+    head::{Head, Parsed, is_control},
+    mask::Key,
+    utf8::{Utf8, ValidUpTo},
+    violation::Violation,
+};
+use fastwebsockets::OpCode;
+
+/// The longest control frame: a short head, a key and the payload.
+const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
+
+/// Turns the bytes of frames into the bytes of their payload.
+///
+/// Heads, control frames and whatever of them has come so far stay in here; payload is moved to
+/// the front of the slice that it came in, unmasked.
+pub(crate) struct Decoder {
+    /// Bytes of payload that the current data frame still has to bring.
+    remaining: u64,
+    /// Its masking key, turned to the next byte.
+    key: Key,
+    /// Whether the peer has to mask.
+    masked: bool,
+    /// Whether the current message goes on after the current frame.
+    message_open: bool,
+    /// Whether a Close or a violation has come: nothing after it counts.
+    finished: bool,
+    /// The opcode that messages must have.
+    data: OpCode,
+    /// How far the current message is valid UTF-8; stays untouched on a Binary stream.
+    text: Utf8,
+    /// The start of a frame that is not complete: a head, or a whole control frame.
+    stash: Stash,
+}
+
+struct Stash {
+    len: u8,
+    bytes: [u8; MAX_CONTROL_FRAME],
+}
+
+/// Where decoding stands in a chunk: `chunk[..write]` is payload, `chunk[read..]` isn't decoded.
+#[derive(Default)]
+pub(crate) struct Cursor {
+    pub(crate) read: usize,
+    pub(crate) write: usize,
+}
+
+/// What the peer sent beside payload.
+pub(crate) enum Event {
+    Ping(ControlPayload),
+    Close(ControlPayload),
+    Violation(Violation),
+}
+
+/// The payload of a control frame, unmasked.
+pub(crate) struct ControlPayload {
+    len: u8,
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+}
+
+impl ControlPayload {
+    /// Copies at most 125 bytes of `payload`.
+    pub(crate) fn new(payload: &[u8]) -> Self {
+        let len = payload.len().min(MAX_CONTROL_PAYLOAD);
+        let mut bytes = [0; MAX_CONTROL_PAYLOAD];
+        bytes[..len].copy_from_slice(&payload[..len]);
+        Self { len: len as u8, bytes }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl Stash {
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// Takes bytes from the chunk until `len` are there. Returns whether they are.
+    fn fill(&mut self, len: usize, chunk: &[u8], at: &mut Cursor) -> bool {
+        let have = usize::from(self.len);
+        let taken = (len - have).min(chunk.len() - at.read);
+        self.bytes[have..have + taken].copy_from_slice(&chunk[at.read..at.read + taken]);
+        self.len += taken as u8;
+        at.read += taken;
+        have + taken == len
+    }
+}
+
+impl Decoder {
+    /// `masked`: whether the peer has to mask; `data`: the opcode that messages must have.
+    pub(crate) fn new(masked: bool, data: OpCode) -> Self {
+        Self {
+            remaining: 0,
+            key: Key::default(),
+            masked,
+            message_open: false,
+            finished: false,
+            data,
+            text: Utf8::default(),
+            stash: Stash { len: 0, bytes: [0; MAX_CONTROL_FRAME] },
+        }
+    }
+
+    /// Decodes `chunk[at.read..]` up to its end or to the next event, whichever comes first.
+    pub(crate) fn decode(&mut self, chunk: &mut [u8], at: &mut Cursor) -> Option<Event> {
+        while at.read < chunk.len() && !self.finished {
+            let step = if self.remaining > 0 {
+                self.payload(chunk, at).map(|()| None)
+            } else if self.stash.len > 0 {
+                self.stashed_frame(chunk, at)
+            } else {
+                self.frame(chunk, at)
+            };
+            match step {
+                Ok(None) => {}
+                Ok(event) => return event,
+                Err(violation) => {
+                    self.finished = true;
+                    return Some(Event::Violation(violation));
+                }
+            }
+        }
+        if self.finished {
+            at.read = chunk.len();
+        }
+        None
+    }
+
+    /// Bytes of payload that the current frame still has to bring.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// The least bytes that can come before the next byte of payload.
+    pub(crate) fn head_at_least(&self) -> usize {
+        let head = if self.masked { 6 } else { 2 };
+        head - usize::from(self.stash.len).min(head)
+    }
+
+    /// Whether the bytes so far end between two messages.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.remaining == 0 && self.stash.len == 0 && !self.message_open
+    }
+
+    /// Payload of the current data frame.
+    fn payload(&mut self, chunk: &mut [u8], at: &mut Cursor) -> Result<(), Violation> {
+        let here = chunk.len() - at.read;
+        let len = usize::try_from(self.remaining).map_or(here, |remaining| remaining.min(here));
+        match (self.masked, at.read == at.write) {
+            (true, true) => self.key.apply(&mut chunk[at.read..at.read + len]),
+            (true, false) => self.key.shift(chunk, at.read, at.write, len),
+            (false, true) => {}
+            (false, false) => chunk.copy_within(at.read..at.read + len, at.write),
+        }
+        self.key = self.key.after(len);
+        self.remaining -= len as u64;
+        at.read += len;
+        if self.data == OpCode::Text {
+            let piece = &chunk[at.write..at.write + len];
+            if let Err(ValidUpTo(valid)) = self.text.push(piece) {
+                at.write += valid;
+                return Err(Violation::InvalidUtf8);
+            }
+        }
+        at.write += len;
+        if self.remaining == 0 { self.end_frame() } else { Ok(()) }
+    }
+
+    /// A frame that starts in this chunk.
+    fn frame(&mut self, chunk: &[u8], at: &mut Cursor) -> Result<Option<Event>, Violation> {
+        let bytes = &chunk[at.read..];
+        let rest = bytes.len();
+        match Head::parse(bytes, self.masked)? {
+            Parsed::Complete(head, size) if !is_control(head.opcode) => {
+                at.read += size;
+                self.start_frame(&head)?;
+            }
+            Parsed::Complete(head, size) if size + head.len as usize <= rest => {
+                let payload = &bytes[size..size + head.len as usize];
+                at.read += size + payload.len();
+                return self.control(&head, payload);
+            }
+            _ => {
+                self.stash.fill(rest, chunk, at);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A frame whose start came in an earlier chunk.
+    fn stashed_frame(&mut self, chunk: &[u8], at: &mut Cursor) -> Result<Option<Event>, Violation> {
+        let (head, size) = loop {
+            match Head::parse(self.stash.as_slice(), self.masked)? {
+                Parsed::Complete(head, size) => break (head, size),
+                Parsed::Incomplete(len) => {
+                    if !self.stash.fill(len, chunk, at) {
+                        // What has come may be wrong already.
+                        Head::parse(self.stash.as_slice(), self.masked)?;
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        if !is_control(head.opcode) {
+            self.stash.len = 0;
+            self.start_frame(&head)?;
+            return Ok(None);
+        }
+        let len = head.len as usize;
+        if !self.stash.fill(size + len, chunk, at) {
+            return Ok(None);
+        }
+        self.stash.len = 0;
+        let payload = ControlPayload::new(&self.stash.bytes[size..size + len]);
+        self.control(&head, payload.as_slice())
+    }
+
+    /// The fragmentation rules (RFC 6455 section 5.4).
+    fn start_frame(&mut self, head: &Head) -> Result<(), Violation> {
+        match (head.opcode == OpCode::Continuation, self.message_open) {
+            (true, false) => return Err(Violation::UnexpectedContinuation),
+            (false, true) => return Err(Violation::UnfinishedMessage),
+            (false, false) if head.opcode != self.data => return Err(Violation::WrongPayloadType),
+            _ => {}
+        }
+        self.message_open = !head.fin;
+        self.remaining = head.len;
+        self.key = head.key.unwrap_or_default();
+        if head.len == 0 { self.end_frame() } else { Ok(()) }
+    }
+
+    fn end_frame(&self) -> Result<(), Violation> {
+        if !self.message_open && !self.text.is_complete() {
+            return Err(Violation::InvalidUtf8);
+        }
+        Ok(())
+    }
+
+    /// A whole control frame.
+    fn control(&mut self, head: &Head, payload: &[u8]) -> Result<Option<Event>, Violation> {
+        let mut payload = ControlPayload::new(payload);
+        if let Some(key) = head.key {
+            key.apply(&mut payload.bytes[..usize::from(payload.len)]);
+        }
+        Ok(match head.opcode {
+            OpCode::Ping => Some(Event::Ping(payload)),
+            OpCode::Close => {
+                close::parse(payload.as_slice())?;
+                self.finished = true;
+                Some(Event::Close(payload))
+            }
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `pieces` one after the other; returns the payload, and the events in words.
+    fn decode(mut decoder: Decoder, pieces: &[&[u8]]) -> (Vec<u8>, Vec<String>) {
+        let (mut payload, mut events) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            let mut chunk = piece.to_vec();
+            let mut at = Cursor::default();
+            while let Some(event) = decoder.decode(&mut chunk, &mut at) {
+                events.push(match event {
+                    Event::Ping(ping) => format!("ping {:?}", ping.as_slice()),
+                    Event::Close(close) => format!("close {:?}", close.as_slice()),
+                    Event::Violation(violation) => format!("{violation:?}"),
+                });
+            }
+            assert_eq!(at.read, chunk.len(), "a chunk is taken whole");
+            payload.extend_from_slice(&chunk[..at.write]);
+        }
+        (payload, events)
+    }
+
+    fn binary() -> Decoder {
+        Decoder::new(false, OpCode::Binary)
+    }
+
+    const MESSAGE: &[u8] =
+        b"\x02\x03abc\x89\x02hi\x00\x00\x80\x01d\x8a\x00\x82\x02ef\x88\x02\x03\xe8\x82\x01x";
+
+    #[test]
+    fn payload_is_all_that_remains_of_frames() {
+        let (payload, events) = decode(binary(), &[MESSAGE]);
+        assert_eq!(payload, b"abcdef");
+        assert_eq!(events, ["ping [104, 105]", "close [3, 232]"]);
+    }
+
+    #[test]
+    fn cuts_make_no_difference() {
+        let whole = decode(binary(), &[MESSAGE]);
+        for first in 0..=MESSAGE.len() {
+            for second in first..=MESSAGE.len() {
+                let pieces = [&MESSAGE[..first], &MESSAGE[first..second], &MESSAGE[second..]];
+                assert_eq!(decode(binary(), &pieces), whole, "cut at {first} and {second}");
+            }
+        }
+        let bytes: Vec<&[u8]> = MESSAGE.chunks(1).collect();
+        assert_eq!(decode(binary(), &bytes), whole, "byte by byte");
+    }
+
+    #[test]
+    fn a_cut_masked_frame_is_unmasked_throughout() {
+        let key = [7, 77, 177, 207];
+        let mut frame = vec![0x82, 0x80 | 100, key[0], key[1], key[2], key[3]];
+        frame.extend((0..100u8).map(|i| i ^ key[usize::from(i % 4)]));
+        let expected: Vec<u8> = (0..100).collect();
+        for cut in 0..=frame.len() {
+            let decoder = Decoder::new(true, OpCode::Binary);
+            let (payload, events) = decode(decoder, &[&frame[..cut], &frame[cut..]]);
+            assert_eq!((payload, events.len()), (expected.clone(), 0), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_violation_is_known_from_its_first_byte_on() {
+        for (bytes, violation) in [
+            (&b"\xc2"[..], "ReservedBits"),
+            (b"\x83", "ReservedOpcode"),
+            (b"\x09", "FragmentedControl"),
+            (b"\x89\x7e", "ControlTooLong"),
+            (b"\x82\x80", "MaskedFrame"),
+            (b"\x80\x00", "UnexpectedContinuation"),
+            (b"\x82\x7e\x00\x7d", "LengthNotMinimal"),
+            (b"\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff", "LengthNotMinimal"),
+            (b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", "LengthTooLarge"),
+            (b"\x81\x00", "WrongPayloadType"),
+            (b"\x02\x00\x82\x00", "UnfinishedMessage"),
+            (b"\x88\x01\x03", "CloseTooShort"),
+        ] {
+            let (_, events) = decode(binary(), &[bytes]);
+            assert_eq!(events, [violation], "{bytes:x?}");
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            assert_eq!(decode(binary(), &single).1, [violation], "{bytes:x?} byte by byte");
+            let (_, events) = decode(binary(), &[&bytes[..bytes.len() - 1]]);
+            assert_eq!(events, [""; 0], "{bytes:x?} without its last byte");
+        }
+    }
+
+    #[test]
+    fn bad_text_is_noticed_at_its_first_bad_byte() {
+        let text = || Decoder::new(false, OpCode::Text);
+        assert_eq!(
+            decode(text(), &[b"\x81\x7e\x01\x00ok\xed", b"\xa0"]),
+            (b"ok\xed".to_vec(), vec!["InvalidUtf8".to_owned()])
+        );
+        assert_eq!(decode(text(), &[b"\x01\x01\xe2\x80\x02\x82\xac"]).1, [""; 0]);
+        assert_eq!(decode(text(), &[b"\x01\x01\xe2\x80\x01\x82"]).1, ["InvalidUtf8"]);
+        assert_eq!(decode(text(), &[b"\x01\x01\xe2\x80\x00"]).1, ["InvalidUtf8"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Masking (RFC 6455 section 5.3).
+
+/// A masking key, turned so that its first byte belongs to the next byte of payload.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Key(u32);
+
+/// Bytes that one step of the loops below handles; they become vector instructions.
+const BLOCK: usize = 64;
+
+impl Key {
+    pub(crate) fn new(bytes: [u8; 4]) -> Self {
+        Self(u32::from_ne_bytes(bytes))
+    }
+
+    pub(crate) fn bytes(self) -> [u8; 4] {
+        self.0.to_ne_bytes()
+    }
+
+    /// The key as it applies `n` bytes further on.
+    pub(crate) fn after(self, n: usize) -> Self {
+        let mut bytes = self.bytes();
+        bytes.rotate_left(n % 4);
+        Self::new(bytes)
+    }
+
+    /// Masks or unmasks `data` in place.
+    pub(crate) fn apply(self, data: &mut [u8]) {
+        let pattern = self.pattern();
+        let mut blocks = data.chunks_exact_mut(BLOCK);
+        for block in &mut blocks {
+            xor(block, &pattern);
+        }
+        self.apply_to_rest(blocks.into_remainder());
+    }
+
+    /// Moves `len` bytes of `data` from `from` down to `to`, masking or unmasking them on the way:
+    /// one pass over memory instead of two.
+    pub(crate) fn shift(self, data: &mut [u8], from: usize, to: usize, len: usize) {
+        debug_assert!(to <= from);
+        let data = &mut data[to..from + len];
+        let gap = from - to;
+        let pattern = self.pattern();
+        let mut done = 0;
+        while done + BLOCK <= len {
+            let mut block = [0; BLOCK];
+            block.copy_from_slice(&data[done + gap..done + gap + BLOCK]);
+            xor(&mut block, &pattern);
+            data[done..done + BLOCK].copy_from_slice(&block);
+            done += BLOCK;
+        }
+        data.copy_within(done + gap.., done);
+        self.apply_to_rest(&mut data[done..len]);
+    }
+
+    fn pattern(self) -> [u8; BLOCK] {
+        let mut pattern = [0; BLOCK];
+        for word in pattern.chunks_exact_mut(4) {
+            word.copy_from_slice(&self.bytes());
+        }
+        pattern
+    }
+
+    /// What is left after whole blocks: less than a block.
+    fn apply_to_rest(self, rest: &mut [u8]) {
+        let mut words = rest.chunks_exact_mut(4);
+        for word in &mut words {
+            xor(word, &self.bytes());
+        }
+        xor(words.into_remainder(), &self.bytes());
+    }
+}
+
+fn xor(data: &mut [u8], pattern: &[u8]) {
+    for (byte, mask) in data.iter_mut().zip(pattern) {
+        *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; 4] = [0x12, 0x34, 0xab, 0xf0];
+
+    fn masked_one_by_one(data: &[u8], key: [u8; 4]) -> Vec<u8> {
+        data.iter().enumerate().map(|(i, b)| b ^ key[i % 4]).collect()
+    }
+
+    fn bytes(len: usize) -> Vec<u8> {
+        (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
+    }
+
+    #[test]
+    fn masks_every_length_in_place() {
+        for len in 0..300 {
+            let mut data = bytes(len);
+            Key::new(KEY).apply(&mut data);
+            assert_eq!(data, masked_one_by_one(&bytes(len), KEY), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn shifts_and_unmasks_in_one_pass() {
+        for gap in [0, 1, 2, 6, 8, 14, 63, 64, 200] {
+            for len in 0..260 {
+                let mut data = bytes(gap + len + 5);
+                let expected = masked_one_by_one(&data[gap..gap + len], KEY);
+                let behind = data[gap + len..].to_vec();
+                Key::new(KEY).shift(&mut data, gap, 0, len);
+                assert_eq!(data[..len], expected, "gap {gap}, {len} bytes");
+                assert_eq!(data[gap + len..], behind, "what follows stays as it is");
+            }
+        }
+    }
+
+    #[test]
+    fn a_turned_key_continues_where_the_payload_was_cut() {
+        let whole = masked_one_by_one(&bytes(20), KEY);
+        for cut in 0..20 {
+            let mut data = bytes(20);
+            let (head, tail) = data.split_at_mut(cut);
+            Key::new(KEY).apply(head);
+            Key::new(KEY).after(cut).apply(tail);
+            assert_eq!(data, whole, "cut at {cut}");
+        }
+    }
+}

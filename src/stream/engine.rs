@@ -1,0 +1,179 @@
+//! Both directions of a stream, and what one means for the other.
+
+use super::{
+    adopt::Rest,
+    inbound::{Buffer, End, Inbound},
+    outbound::Outbound,
+    wakers::{Side, Wakers},
+    write_half::WriteHalf,
+};
+use crate::{
+    CloseFrame, Config,
+    protocol::{
+        close,
+        decoder::{Decoder, Event},
+    },
+};
+use fastwebsockets::Role;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::AsyncWrite;
+
+/// Code of a Close for a fault of our own (RFC 6455 section 7.4.1).
+const INTERNAL_ERROR: u16 = 1011;
+
+/// Everything of a stream but its transport.
+pub(super) struct Engine {
+    pub(super) role: Role,
+    pub(super) config: Config,
+    pub(super) inbound: Inbound,
+    pub(super) outbound: Outbound,
+    pub(super) wakers: Wakers,
+    /// Whether we have ended our direction of the transport.
+    pub(super) transport_ended: bool,
+}
+
+impl Engine {
+    pub(super) fn new(role: Role, config: Config) -> Self {
+        let data = config.payload_type.into();
+        let is_client = role == Role::Client;
+        Self {
+            role,
+            config,
+            inbound: Inbound::new(Decoder::new(!is_client, data)),
+            outbound: Outbound::new(is_client, data, config.max_frame_size),
+            wakers: Wakers::default(),
+            transport_ended: false,
+        }
+    }
+
+    pub(super) fn write_half<'a, S>(
+        &'a mut self,
+        io: Pin<&'a mut S>,
+        side: Side,
+    ) -> (&'a mut Outbound, WriteHalf<'a, S>) {
+        (&mut self.outbound, WriteHalf { io, wakers: &mut self.wakers, side })
+    }
+
+    /// Takes the transport's bytes and returns how many of payload are at their front.
+    pub(super) fn receive(&mut self, chunk: &mut [u8]) -> usize {
+        let Self { inbound, outbound, config, .. } = self;
+        inbound.decode(chunk, |inbound, event| match event {
+            Event::Ping(payload) => outbound.queue_pong(payload),
+            Event::Violation(violation) => {
+                inbound.end = Some(End::Violation(violation));
+                outbound.queue_close(Some(violation.close_code()), "");
+            }
+            Event::Close(payload) => {
+                let (code, reason) = close::parse(payload.as_slice()).unwrap_or_default();
+                let frame = CloseFrame::new(code, reason);
+                let aborted = config.strict_close && !frame.is_normal();
+                inbound.end = Some(if aborted { End::Aborted } else { End::Closed });
+                inbound.close_frame = Some(Box::new(frame));
+                // In half-close mode the answer waits for our own shutdown.
+                if aborted || !config.half_close {
+                    outbound.queue_close(code, "");
+                }
+            }
+        })
+    }
+
+    /// Takes what a fastwebsockets socket had read already.
+    pub(super) fn receive_buffered(&mut self, mut frames: Vec<u8>, rest: Rest) {
+        let end = self.receive(&mut frames);
+        if end > 0 {
+            self.inbound.buffer = Buffer::new(frames.into_boxed_slice(), end);
+        }
+        let (end, code) = match rest {
+            Rest::Violation(violation) => (End::Violation(violation), violation.close_code()),
+            Rest::PartOfFrame => (End::HandedOverInFrame, INTERNAL_ERROR),
+            Rest::Nothing => return,
+        };
+        if self.inbound.end.is_none() {
+            self.inbound.end = Some(end);
+            self.outbound.queue_close(Some(code), "");
+        }
+    }
+
+    /// Whether nothing is buffered and both directions are between two messages.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let failed = !matches!(self.inbound.end, None | Some(End::Closed));
+        !failed
+            && self.inbound.buffer.is_empty()
+            && self.inbound.decoder.is_between_messages()
+            && self.outbound.is_settled()
+            && !self.outbound.is_in_code_point()
+    }
+
+    /// The transport has no more bytes.
+    pub(super) fn end_without_close(&mut self, end: End) {
+        self.inbound.end = Some(end);
+        self.outbound.fail(None);
+    }
+
+    /// Whether the writer may still be told of an error of the transport. After the peer's Close
+    /// nothing that we send matters to it, unless the directions end independently.
+    pub(super) fn is_writing_over(&self) -> bool {
+        let closed = matches!(self.inbound.end, Some(End::Closed | End::Aborted));
+        closed && !self.config.half_close
+    }
+
+    /// Whether both directions are through and it is on us to end the transport: on the server
+    /// (RFC 6455 section 7.1.1), and on whoever fails the connection (section 7.1.7).
+    fn must_end_transport(&self) -> bool {
+        let first = match self.inbound.end {
+            Some(End::Closed | End::Aborted) => self.role == Role::Server,
+            Some(End::Violation(_) | End::HandedOverInFrame) => true,
+            Some(End::Truncated | End::Failed(_)) | None => false,
+        };
+        first && self.outbound.is_closing() && !self.transport_ended
+    }
+
+    /// Gives everything that is due to the transport: accepted bytes, pong, Close, its end.
+    pub(super) fn poll_settle<S: AsyncWrite>(
+        &mut self,
+        mut io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        side: Side,
+    ) -> Poll<io::Result<()>> {
+        let (outbound, mut half) = self.write_half(io.as_mut(), side);
+        ready!(outbound.poll_settle(&mut half, cx))?;
+        if self.must_end_transport() {
+            ready!(self.poll_end_transport(io, cx, side));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends our direction of the transport. Both Closes are through: that the peer may have ended
+    /// it before us is no error.
+    pub(super) fn poll_end_transport<S: AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        side: Side,
+    ) -> Poll<()> {
+        if !self.transport_ended {
+            let (_, mut half) = self.write_half(io, side);
+            let _ended = ready!(half.poll_shutdown(cx));
+            self.transport_ended = true;
+        }
+        Poll::Ready(())
+    }
+
+    /// What a read does for the write direction: it keeps it moving, and never waits for it.
+    pub(super) fn settle_for_reader<S: AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+    ) {
+        if self.outbound.is_settled() && !self.must_end_transport() {
+            return;
+        }
+        if let Poll::Ready(Err(error)) = self.poll_settle(io, cx, Side::Reader) {
+            self.outbound.fail(Some(error));
+        }
+    }
+}

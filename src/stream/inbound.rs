@@ -1,0 +1,125 @@
+//! The read direction: what has come from the peer.
+
+use crate::{
+    CloseFrame, Error, Violation,
+    protocol::{
+        decoder::{Cursor, Decoder, Event},
+        head::MAX_HEAD,
+    },
+};
+use std::io;
+
+/// Inside a frame with at least this much to come, a read stops soon after its end: what follows
+/// would have to be shifted over the next head, which costs as much as another read.
+const LARGE_REST: u64 = 4096;
+
+/// Bytes that an `AsyncBufRead` user gets at a time, at most.
+const BUFFER: usize = 8 * 1024;
+
+/// What was read, and how it ended.
+pub(super) struct Inbound {
+    pub(super) decoder: Decoder,
+    /// Payload for `AsyncBufRead`. Owns no memory at rest.
+    pub(super) buffer: Buffer,
+    pub(super) end: Option<End>,
+    pub(super) close_frame: Option<Box<CloseFrame>>,
+}
+
+/// Why nothing more is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The peer's Close: end of file.
+    Closed,
+    /// A Close that isn't a normal one, where it matters.
+    Aborted,
+    Violation(Violation),
+    /// The transport ended before a Close.
+    Truncated,
+    /// The transport failed.
+    Failed(io::ErrorKind),
+    HandedOverInFrame,
+}
+
+/// Decoded payload that nobody has read yet.
+#[derive(Default)]
+pub(super) struct Buffer {
+    memory: Box<[u8]>,
+    start: u32,
+    end: u32,
+}
+
+impl Buffer {
+    /// The first `len` bytes of `memory`, all unread.
+    pub(super) fn new(memory: Box<[u8]>, len: usize) -> Self {
+        Self { memory, start: 0, end: u32::try_from(len).expect("less than 4 GiB") }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.memory[self.start as usize..self.end as usize]
+    }
+
+    pub(super) fn consume(&mut self, bytes: usize) {
+        let unread = self.end - self.start;
+        self.start += u32::try_from(bytes).map_or(unread, |bytes| bytes.min(unread));
+    }
+
+    /// Memory to read into, when nothing is unread.
+    pub(super) fn take_memory(&mut self) -> Box<[u8]> {
+        let memory = std::mem::take(self).memory;
+        if memory.is_empty() { vec![0; BUFFER].into_boxed_slice() } else { memory }
+    }
+}
+
+impl Inbound {
+    pub(super) fn new(decoder: Decoder) -> Self {
+        Self { decoder, buffer: Buffer::default(), end: None, close_frame: None }
+    }
+
+    /// How many bytes to take from the transport into `space` bytes of memory, so that there are
+    /// at most `want` bytes of payload among them, and as few as possible have to be moved.
+    pub(super) fn read_limit(&self, space: usize, want: usize) -> usize {
+        let rest = self.decoder.remaining();
+        if want < space {
+            let all_payload = rest >= want as u64;
+            let head = if all_payload { 0 } else { self.decoder.head_at_least() };
+            return space.min(want + head);
+        }
+        if rest < LARGE_REST {
+            return space;
+        }
+        usize::try_from(rest).map_or(space, |rest| space.min(rest.saturating_add(MAX_HEAD)))
+    }
+
+    /// Decodes a chunk of the transport's bytes in place, one event at a time. Returns the bytes
+    /// of payload at its front.
+    pub(super) fn decode(
+        &mut self,
+        chunk: &mut [u8],
+        mut on_event: impl FnMut(&mut Self, Event),
+    ) -> usize {
+        let mut at = Cursor::default();
+        while let Some(event) = self.decoder.decode(chunk, &mut at) {
+            on_event(self, event);
+        }
+        at.write
+    }
+
+    /// The error that the end is for the reader; `None` for the end of the file.
+    pub(super) fn error(&self, end: End) -> Option<Error> {
+        Some(match end {
+            End::Closed => return None,
+            End::Aborted => match &self.close_frame {
+                Some(close) => Error::Aborted(CloseFrame::clone(close)),
+                None => Error::Truncated,
+            },
+            End::Violation(violation) => Error::Protocol(violation),
+            End::Truncated => Error::Truncated,
+            End::Failed(kind) => Error::Transport(kind),
+            End::HandedOverInFrame => Error::HandedOverInFrame,
+        })
+    }
+}

@@ -1,0 +1,238 @@
+//! The write direction: frames on their way to the transport.
+
+use super::write_half::WriteHalf;
+use crate::{
+    Error,
+    protocol::{decoder::ControlPayload, frame::Frame, head::MAX_HEAD, mask::Key, utf8::Utf8},
+};
+use fastwebsockets::OpCode;
+use std::{
+    io::{self, IoSlice},
+    task::{Context, Poll, ready},
+};
+use tokio::io::AsyncWrite;
+
+/// The most that one write hands to a transport which isn't vectored: hyper boxes it whole, and
+/// cuts it into DATA frames of 16 KiB or more.
+pub(super) const MAX_TRANSPORT_WRITE: usize = 64 * 1024;
+
+/// How much may gather while the transport is busy.
+pub(super) const MAX_GATHERED: usize = 64 * 1024;
+
+/// What was accepted for writing and what is to be sent besides.
+pub(super) struct Outbound {
+    /// Whole frames that the transport has not taken yet, from `sent` on. Owns no memory at rest.
+    pub(super) buffer: Vec<u8>,
+    pub(super) sent: usize,
+    /// The answer to the latest ping that came while the transport was busy.
+    pong: Option<Box<ControlPayload>>,
+    state: State,
+    /// Why the transport is lost, if the writer was not told yet.
+    error: Option<io::Error>,
+    /// Whether the transport took nothing when it was asked last.
+    pub(super) busy: bool,
+    /// Whether a control frame may still be in a buffer of the transport.
+    unflushed: bool,
+    /// Whether our frames are masked.
+    pub(super) masked: bool,
+    /// The opcode of our messages.
+    pub(super) data: OpCode,
+    /// Bytes of payload; 0 stands for the default.
+    pub(super) max_frame_size: u32,
+    /// The code point that the last write ended in the middle of; leads the next frame.
+    pub(super) text: Utf8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Our Close is in the buffer or sent: no frame comes after it.
+    Closing,
+    /// The transport is lost.
+    Failed,
+}
+
+impl Outbound {
+    pub(super) fn new(masked: bool, data: OpCode, max_frame_size: u32) -> Self {
+        Self {
+            buffer: Vec::new(),
+            sent: 0,
+            pong: None,
+            state: State::Open,
+            error: None,
+            busy: false,
+            unflushed: false,
+            masked,
+            data,
+            max_frame_size,
+            text: Utf8::default(),
+        }
+    }
+
+    /// Whether no Close was sent or queued, and the transport works.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether our Close was sent or queued, and the transport works.
+    pub(super) fn is_closing(&self) -> bool {
+        self.state == State::Closing
+    }
+
+    /// Whether there is nothing to give to the transport.
+    pub(super) fn is_settled(&self) -> bool {
+        self.buffer.is_empty() && self.pong.is_none() && !self.unflushed
+    }
+
+    /// Whether the writer stopped in the middle of a code point.
+    pub(super) fn is_in_code_point(&self) -> bool {
+        !self.text.is_complete()
+    }
+
+    /// The transport is lost. The writer is told `error` next, and `BrokenPipe` after that.
+    pub(super) fn fail(&mut self, error: Option<io::Error>) {
+        if self.state != State::Failed {
+            self.state = State::Failed;
+            self.error = error;
+            self.buffer = Vec::new();
+            self.sent = 0;
+            self.pong = None;
+            self.unflushed = false;
+        }
+    }
+
+    /// The error of a lost transport, if it is lost.
+    pub(super) fn check_transport(&mut self) -> io::Result<()> {
+        match self.state {
+            State::Failed => Err(self.error.take().unwrap_or_else(|| Error::Closed.into())),
+            State::Open | State::Closing => Ok(()),
+        }
+    }
+
+    /// Our Close was sent before we came: nothing can be written any more.
+    pub(super) fn already_closed(&mut self) {
+        self.state = State::Closing;
+    }
+
+    /// Answers a ping (RFC 6455 section 5.5.2): at once if the transport takes it, else when it
+    /// does, and then only the latest one (section 5.5.3).
+    pub(super) fn queue_pong(&mut self, payload: ControlPayload) {
+        if !self.is_open() {
+            return;
+        }
+        if self.busy || self.buffer.len() + MAX_HEAD + payload.as_slice().len() > MAX_GATHERED {
+            self.pong = Some(Box::new(payload));
+        } else {
+            self.append_control(OpCode::Pong, payload.as_slice());
+        }
+    }
+
+    /// Sends a Close after everything that was accepted, unless one was sent already.
+    pub(super) fn queue_close(&mut self, code: Option<u16>, reason: &str) {
+        if !self.is_open() {
+            return;
+        }
+        self.append_pending_pong();
+        self.state = State::Closing;
+        let mut payload = Vec::new();
+        if let Some(code) = code {
+            payload.extend(code.to_be_bytes());
+            payload.extend(reason.bytes());
+        }
+        self.append_control(OpCode::Close, &payload);
+    }
+
+    fn append_pending_pong(&mut self) {
+        if let Some(payload) = self.pong.take() {
+            self.append_control(OpCode::Pong, payload.as_slice());
+        }
+    }
+
+    fn append_control(&mut self, opcode: OpCode, payload: &[u8]) {
+        let slices = [IoSlice::new(payload)];
+        let frame = Frame::new(opcode, self.new_key(), &[], &slices, payload.len());
+        self.keep(&frame, 0);
+        self.unflushed = true;
+    }
+
+    /// Keeps the bytes of the frame from `from` on for later.
+    pub(super) fn keep(&mut self, frame: &Frame<'_>, from: usize) {
+        let left = frame.size() - from;
+        if self.sent > 0 && self.buffer.len() + left > self.buffer.capacity() {
+            self.buffer.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.buffer.reserve(left);
+        frame.copy(from..frame.size(), &mut self.buffer);
+    }
+
+    /// A key that can't be predicted (RFC 6455 section 10.3), if we mask.
+    pub(super) fn new_key(&self) -> Option<Key> {
+        self.masked.then(|| Key::new(rand::random()))
+    }
+
+    /// Gives the buffer to the transport. What is sent is whole frames; a waiting pong goes
+    /// between them as soon as the transport takes anything.
+    pub(super) fn poll_drain<S: AsyncWrite>(
+        &mut self,
+        half: &mut WriteHalf<'_, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.sent < self.buffer.len() {
+            let unsent = &self.buffer[self.sent..];
+            let piece = if half.io.is_write_vectored() {
+                unsent
+            } else {
+                &unsent[..unsent.len().min(MAX_TRANSPORT_WRITE)]
+            };
+            match half.poll_write(cx, piece) {
+                Poll::Pending => {
+                    self.busy = true;
+                    return Poll::Pending;
+                }
+                Poll::Ready(written) => self.sent += written?,
+            }
+            self.busy = false;
+            self.append_pending_pong();
+        }
+        if self.sent > 0 {
+            self.buffer = Vec::new();
+            self.sent = 0;
+            half.wakers.release();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives everything that is due to the transport, and sees control frames through its buffers.
+    pub(super) fn poll_settle<S: AsyncWrite>(
+        &mut self,
+        half: &mut WriteHalf<'_, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(half, cx))?;
+        if self.unflushed {
+            ready!(self.poll_flush_transport(half, cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_flush<S: AsyncWrite>(
+        &mut self,
+        half: &mut WriteHalf<'_, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(half, cx))?;
+        self.poll_flush_transport(half, cx)
+    }
+
+    fn poll_flush_transport<S: AsyncWrite>(
+        &mut self,
+        half: &mut WriteHalf<'_, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(half.poll_flush(cx))?;
+        self.unflushed = false;
+        half.wakers.release();
+        Poll::Ready(Ok(()))
+    }
+}

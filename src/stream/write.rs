@@ -1,0 +1,175 @@
+//! Writing, flushing and ending.
+
+use super::{engine::Engine, inbound::End, wakers::Side};
+use crate::{
+    Error,
+    protocol::{
+        close::{MAX_REASON, is_sendable},
+        frame::Scratch,
+    },
+};
+use fastwebsockets::CloseCode;
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Code of a Close without another cause (RFC 6455 section 7.4.1).
+const NORMAL: u16 = 1000;
+
+/// Bytes that a close drops at a time.
+const DROP: usize = 4096;
+
+/// Reads that a close drops in a row before other tasks get a turn.
+const MAX_DROPS: usize = 32;
+
+impl Engine {
+    pub(super) fn poll_write<S: AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check_write()?;
+        let (outbound, mut half) = self.write_half(io, Side::Writer);
+        let written = ready!(outbound.poll_write(&mut half, cx, slices));
+        Poll::Ready(written.inspect_err(|error| self.write_failed(error)))
+    }
+
+    pub(super) fn poll_flush<S: AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_transport()?;
+        let (outbound, mut half) = self.write_half(io, Side::Writer);
+        let flushed = ready!(outbound.poll_flush(&mut half, cx));
+        Poll::Ready(self.settled(flushed))
+    }
+
+    pub(super) fn poll_shutdown<S: AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_transport()?;
+        self.check_code_point()?;
+        // In half-close mode this is also the answer to the peer's Close, and has its code.
+        let (code, reason) = match &self.inbound.close_frame {
+            Some(close) => (close.number(), ""),
+            None => (Some(NORMAL), ""),
+        };
+        self.outbound.queue_close(code, reason);
+        let settled = ready!(self.poll_settle(io, cx, Side::Writer));
+        Poll::Ready(self.settled(settled))
+    }
+
+    /// The whole closing handshake: our Close, the peer's, and the end of the transport.
+    pub(super) fn poll_close<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        mut io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        code: u16,
+        reason: &str,
+    ) -> Poll<io::Result<()>> {
+        if self.inbound.end.is_none() {
+            self.check_transport()?;
+        }
+        self.check_code_point()?;
+        self.outbound.queue_close(Some(code), reason);
+        let settled = match self.poll_settle(io.as_mut(), cx, Side::Writer) {
+            Poll::Pending => false,
+            Poll::Ready(settled) => {
+                self.settled(settled)?;
+                true
+            }
+        };
+        let end = ready!(self.poll_drop_payload(io.as_mut(), cx))?;
+        if !settled && self.outbound.is_closing() {
+            return Poll::Pending;
+        }
+        ready!(self.poll_end_transport(io, cx, Side::Writer));
+        Poll::Ready(self.inbound.error(end).map_or(Ok(()), |error| Err(error.into())))
+    }
+
+    /// Reads and drops payload until the peer's direction ends.
+    fn poll_drop_payload<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        mut io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<End>> {
+        self.inbound.buffer = Default::default();
+        let mut scratch = Scratch::<DROP>::new();
+        for _ in 0..MAX_DROPS {
+            if let Some(end) = self.inbound.end {
+                return Poll::Ready(Ok(end));
+            }
+            let mut dropped = scratch.buf();
+            let read = ready!(self.poll_payload(io.as_mut(), cx, &mut dropped, DROP));
+            if self.inbound.end.is_none() {
+                read?;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// The peer gets no more after a Close from either side.
+    fn check_write(&mut self) -> io::Result<()> {
+        if self.outbound.is_closing() {
+            return Err(Error::Closed.into());
+        }
+        self.outbound.check_transport()
+    }
+
+    fn check_transport(&mut self) -> io::Result<()> {
+        if self.is_writing_over() {
+            return Ok(());
+        }
+        self.outbound.check_transport()
+    }
+
+    /// A text doesn't end in the middle of a code point.
+    fn check_code_point(&self) -> io::Result<()> {
+        if self.outbound.is_open() && self.outbound.is_in_code_point() {
+            return Err(Error::UnfinishedCodePoint.into());
+        }
+        Ok(())
+    }
+
+    /// Any error of the transport is the last: nobody knows what it did with the bytes.
+    fn write_failed(&mut self, error: &io::Error) {
+        let ours = error.get_ref().and_then(|error| error.downcast_ref());
+        if !matches!(ours, Some(Error::NotUtf8)) {
+            self.outbound.fail(None);
+        }
+    }
+
+    fn settled(&mut self, settled: io::Result<()>) -> io::Result<()> {
+        match settled {
+            Ok(()) => Ok(()),
+            Err(_) if self.is_writing_over() => {
+                self.outbound.fail(None);
+                Ok(())
+            }
+            Err(error) => {
+                self.outbound.fail(None);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Checks what a close is to say.
+pub(super) fn check_close(code: CloseCode, reason: &str) -> io::Result<u16> {
+    let code = u16::from(code);
+    if !is_sendable(code) {
+        return Err(Error::InvalidCloseCode(code).into());
+    }
+    if reason.len() > MAX_REASON {
+        return Err(Error::CloseReasonTooLong(reason.len()).into());
+    }
+    Ok(code)
+}
