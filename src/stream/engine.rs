@@ -63,22 +63,36 @@ impl Engine {
         let Self { inbound, outbound, config, .. } = self;
         inbound.decode(chunk, |inbound, event| match event {
             Event::Ping(payload) => outbound.queue_pong(payload),
-            Event::Violation(violation) => {
-                inbound.end = Some(End::Violation(violation));
-                outbound.queue_close(Some(violation.close_code()), "");
-            }
+            Event::Violation(violation) => inbound.coming = Some(End::Violation(violation)),
             Event::Close(payload) => {
                 let (code, reason) = close::parse(payload.as_slice()).unwrap_or_default();
-                let frame = CloseFrame::new(code, reason);
-                let aborted = config.strict_close && !frame.is_normal();
-                inbound.end = Some(if aborted { End::Aborted } else { End::Closed });
-                inbound.close_frame = Some(Box::new(frame));
-                // In half-close mode the answer waits for our own shutdown.
-                if aborted || !config.half_close {
-                    outbound.queue_close(code, "");
-                }
+                inbound.close(CloseFrame::new(code, reason), config.strict_close);
             }
         })
+    }
+
+    /// The reader has read everything before the end: now the end counts.
+    ///
+    /// Not before, so that it makes no difference in how many pieces the peer's bytes arrive: what
+    /// the application writes in answer to bytes before a Close goes out before our own.
+    pub(super) fn come_to_end(&mut self) {
+        let Some(end) = self.inbound.coming.take() else {
+            return;
+        };
+        self.inbound.end = Some(end);
+        match end {
+            // In half-close mode the answer waits for our own shutdown.
+            End::Closed if self.config.half_close => {}
+            End::Closed | End::Aborted => {
+                let code = self.inbound.close_frame().and_then(CloseFrame::number);
+                self.outbound.queue_close(code, "");
+            }
+            End::Violation(violation) => {
+                self.outbound.queue_close(Some(violation.close_code()), "");
+            }
+            End::HandedOverInFrame => self.outbound.queue_close(Some(INTERNAL_ERROR), ""),
+            End::Truncated | End::Failed(_) => self.outbound.fail(None),
+        }
     }
 
     /// Takes what a fastwebsockets socket had read already.
@@ -87,31 +101,22 @@ impl Engine {
         if end > 0 {
             self.inbound.buffer = Buffer::new(frames.into_boxed_slice(), end);
         }
-        let (end, code) = match rest {
-            Rest::Violation(violation) => (End::Violation(violation), violation.close_code()),
-            Rest::PartOfFrame => (End::HandedOverInFrame, INTERNAL_ERROR),
-            Rest::Nothing => return,
+        let coming = match rest {
+            Rest::Violation(violation) => Some(End::Violation(violation)),
+            Rest::PartOfFrame => Some(End::HandedOverInFrame),
+            Rest::Nothing => None,
         };
-        if self.inbound.end.is_none() {
-            self.inbound.end = Some(end);
-            self.outbound.queue_close(Some(code), "");
-        }
+        self.inbound.coming = self.inbound.coming.or(coming);
     }
 
     /// Whether nothing is buffered and both directions are between two messages.
     pub(super) fn is_at_rest(&self) -> bool {
-        let failed = !matches!(self.inbound.end, None | Some(End::Closed));
-        !failed
+        matches!(self.inbound.end, None | Some(End::Closed))
+            && self.inbound.coming.is_none()
             && self.inbound.buffer.is_empty()
             && self.inbound.decoder.is_between_messages()
             && self.outbound.is_settled()
             && !self.outbound.is_in_code_point()
-    }
-
-    /// The transport has no more bytes.
-    pub(super) fn end_without_close(&mut self, end: End) {
-        self.inbound.end = Some(end);
-        self.outbound.fail(None);
     }
 
     /// Whether the writer may still be told of an error of the transport. After the peer's Close

@@ -21,8 +21,12 @@ pub(super) struct Inbound {
     pub(super) decoder: Decoder,
     /// Payload for `AsyncBufRead`. Owns no memory at rest.
     pub(super) buffer: Buffer,
+    /// What comes after the payload that was given out last.
+    pub(super) coming: Option<End>,
+    /// What the reader has come to.
     pub(super) end: Option<End>,
-    pub(super) close_frame: Option<Box<CloseFrame>>,
+    /// The peer's Close, if that is what comes or came.
+    close_frame: Option<Box<CloseFrame>>,
 }
 
 /// Why nothing more is read.
@@ -76,7 +80,22 @@ impl Buffer {
 
 impl Inbound {
     pub(super) fn new(decoder: Decoder) -> Self {
-        Self { decoder, buffer: Buffer::default(), end: None, close_frame: None }
+        Self { decoder, buffer: Buffer::default(), coming: None, end: None, close_frame: None }
+    }
+
+    /// The peer's Close, once the reader has come to it.
+    pub(super) fn close_frame(&self) -> Option<&CloseFrame> {
+        match self.end {
+            Some(End::Closed | End::Aborted) => self.close_frame.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The end is a Close. It is `End::Aborted` where only a normal one is the end of the file.
+    pub(super) fn close(&mut self, frame: CloseFrame, strict: bool) {
+        let aborted = strict && !frame.is_normal();
+        self.coming = Some(if aborted { End::Aborted } else { End::Closed });
+        self.close_frame = Some(Box::new(frame));
     }
 
     /// How many bytes to take from the transport into `space` bytes of memory, so that there are
@@ -112,8 +131,8 @@ impl Inbound {
     pub(super) fn error(&self, end: End) -> Option<Error> {
         Some(match end {
             End::Closed => return None,
-            End::Aborted => match &self.close_frame {
-                Some(close) => Error::Aborted(CloseFrame::clone(close)),
+            End::Aborted => match self.close_frame() {
+                Some(close) => Error::Aborted(close.clone()),
                 None => Error::Truncated,
             },
             End::Violation(violation) => Error::Protocol(violation),

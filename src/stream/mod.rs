@@ -165,7 +165,7 @@ impl<S> WebSocketStream<S> {
 
     /// The peer's Close, once it has been read.
     pub fn close_frame(&self) -> Option<&CloseFrame> {
-        self.engine.inbound.close_frame.as_deref()
+        self.engine.inbound.close_frame()
     }
 
     /// Ends the stream with the whole closing handshake (RFC 6455 section 7.1.2): sends what was

@@ -74,6 +74,7 @@ impl Engine {
         want: usize,
     ) -> Poll<io::Result<()>> {
         for _ in 0..MAX_FRUITLESS_READS {
+            self.come_to_end();
             self.settle_for_reader(io.as_mut(), cx);
             if let Some(end) = self.inbound.end {
                 return Poll::Ready(self.inbound.error(end).map_or(Ok(()), |e| Err(e.into())));
@@ -117,7 +118,7 @@ impl Engine {
         }
         let chunk = buf.filled_mut().get_mut(start..).unwrap_or_default();
         if chunk.is_empty() {
-            self.end_without_close(End::Truncated);
+            self.inbound.coming = Some(End::Truncated);
             return Poll::Ready(Ok(0));
         }
         let payload = self.receive(chunk);
@@ -129,7 +130,8 @@ impl Engine {
     fn transport_failed(&mut self, kind: io::ErrorKind) {
         use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
         if !matches!(kind, Interrupted | TimedOut | WouldBlock) {
-            self.end_without_close(End::Failed(kind));
+            self.inbound.coming = Some(End::Failed(kind));
+            self.come_to_end();
         }
     }
 }

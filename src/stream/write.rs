@@ -2,7 +2,7 @@
 
 use super::{engine::Engine, inbound::End, wakers::Side};
 use crate::{
-    Error,
+    CloseFrame, Error,
     protocol::{
         close::{MAX_REASON, is_sendable},
         frame::Scratch,
@@ -57,11 +57,8 @@ impl Engine {
         self.check_transport()?;
         self.check_code_point()?;
         // In half-close mode this is also the answer to the peer's Close, and has its code.
-        let (code, reason) = match &self.inbound.close_frame {
-            Some(close) => (close.number(), ""),
-            None => (Some(NORMAL), ""),
-        };
-        self.outbound.queue_close(code, reason);
+        let code = self.inbound.close_frame().map_or(Some(NORMAL), CloseFrame::number);
+        self.outbound.queue_close(code, "");
         let settled = ready!(self.poll_settle(io, cx, Side::Writer));
         Poll::Ready(self.settled(settled))
     }

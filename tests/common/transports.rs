@@ -1,0 +1,383 @@
+//! Transports named for how they behave.
+
+use super::frames::{self, Frame};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, Waker, ready},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A transport whose other end is in the test's hand. It remembers one waker a direction, the
+/// last, as the contract of `AsyncRead` and `AsyncWrite` allows.
+#[derive(Clone)]
+pub(crate) struct Wire(Arc<Mutex<State>>);
+
+/// The other end of a [`Wire`].
+pub(crate) struct Peer(Arc<Mutex<State>>);
+
+struct State {
+    incoming: VecDeque<u8>,
+    ended: bool,
+    read_error: Option<io::Error>,
+    reader: Option<Waker>,
+    /// The most bytes that one read gives.
+    read_at_most: usize,
+    reads: usize,
+
+    /// The bytes of each write.
+    writes: Vec<Vec<u8>>,
+    /// Bytes that are taken before the wire is busy.
+    room: usize,
+    /// The most bytes that one write takes.
+    write_at_most: usize,
+    write_error: Option<io::Error>,
+    takes_nothing: bool,
+    writer: Option<Waker>,
+    vectored: bool,
+    /// Written and not yet flushed, if this wire buffers.
+    unflushed: Option<Vec<u8>>,
+    flush_blocked: bool,
+    polls_of_write: usize,
+    shutdown: bool,
+    shutdown_error: Option<io::Error>,
+}
+
+impl Wire {
+    pub(crate) fn new() -> (Self, Peer) {
+        let state = Arc::new(Mutex::new(State {
+            incoming: VecDeque::new(),
+            ended: false,
+            read_error: None,
+            reader: None,
+            read_at_most: usize::MAX,
+            reads: 0,
+            writes: Vec::new(),
+            room: usize::MAX,
+            write_at_most: usize::MAX,
+            write_error: None,
+            takes_nothing: false,
+            writer: None,
+            vectored: true,
+            unflushed: None,
+            flush_blocked: false,
+            polls_of_write: 0,
+            shutdown: false,
+            shutdown_error: None,
+        }));
+        (Self(Arc::clone(&state)), Peer(state))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Peer {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Changes what can be read, and wakes who reads.
+    fn change_reads(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// Changes what can be written, and wakes who writes.
+    fn change_writes(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        let writer = state.writer.take();
+        drop(state);
+        writer.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        self.change_reads(|state| state.incoming.extend(bytes));
+    }
+
+    /// Ends the transport without more ado.
+    pub(crate) fn end(&self) {
+        self.change_reads(|state| state.ended = true);
+    }
+
+    pub(crate) fn fail_reads(&self, kind: io::ErrorKind) {
+        self.change_reads(|state| state.read_error = Some(kind.into()));
+    }
+
+    pub(crate) fn fail_writes(&self, kind: io::ErrorKind) {
+        self.change_writes(|state| state.write_error = Some(kind.into()));
+    }
+
+    pub(crate) fn fail_shutdown(&self, kind: io::ErrorKind) {
+        self.change_writes(|state| state.shutdown_error = Some(kind.into()));
+    }
+
+    /// Takes this many bytes and no more, for now.
+    pub(crate) fn take_only(&self, room: usize) {
+        self.state().room = room;
+    }
+
+    /// Takes this many more.
+    pub(crate) fn take(&self, room: usize) {
+        self.change_writes(|state| state.room = room);
+    }
+
+    pub(crate) fn take_all(&self) {
+        self.take(usize::MAX);
+    }
+
+    /// Answers writes with `Ok(0)`.
+    pub(crate) fn take_nothing_any_more(&self) {
+        self.change_writes(|state| state.takes_nothing = true);
+    }
+
+    pub(crate) fn read_at_most(&self, bytes: usize) {
+        self.state().read_at_most = bytes;
+    }
+
+    pub(crate) fn write_at_most(&self, bytes: usize) {
+        self.state().write_at_most = bytes;
+    }
+
+    /// Becomes a transport without vectored writes, such as hyper's HTTP/2 streams.
+    pub(crate) fn not_vectored(&self) {
+        self.state().vectored = false;
+    }
+
+    /// Becomes a transport that passes nothing on before it is flushed.
+    pub(crate) fn buffering(&self) {
+        self.state().unflushed = Some(Vec::new());
+    }
+
+    pub(crate) fn block_flush(&self, blocked: bool) {
+        self.change_writes(|state| state.flush_blocked = blocked);
+    }
+
+    /// The bytes of each write so far, taken out.
+    pub(crate) fn writes(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.state().writes)
+    }
+
+    /// All bytes so far, taken out.
+    pub(crate) fn received(&self) -> Vec<u8> {
+        self.writes().concat()
+    }
+
+    /// The frames so far, taken out.
+    pub(crate) fn frames(&self) -> Vec<Frame> {
+        frames::parse(&self.received())
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.state().shutdown
+    }
+
+    /// How often reads were answered, and writes asked.
+    pub(crate) fn polls(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.reads, state.polls_of_write)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut state = self.state();
+        state.reads += 1;
+        let len = state.incoming.len().min(buf.remaining()).min(state.read_at_most);
+        if len > 0 {
+            let bytes: Vec<u8> = state.incoming.drain(..len).collect();
+            buf.put_slice(&bytes);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = state.read_error.take() {
+            return Poll::Ready(Err(error));
+        }
+        if state.ended || buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.state();
+        assert!(!state.shutdown, "a write after the end of the transport");
+        state.polls_of_write += 1;
+        if let Some(error) = state.write_error.take() {
+            return Poll::Ready(Err(error));
+        }
+        if state.takes_nothing {
+            return Poll::Ready(Ok(0));
+        }
+        let mut bytes: Vec<u8> = Vec::new();
+        slices.iter().for_each(|slice| bytes.extend_from_slice(slice));
+        bytes.truncate(state.room.min(state.write_at_most));
+        if bytes.is_empty() {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let len = bytes.len();
+        if state.room != usize::MAX {
+            state.room -= len;
+        }
+        match &mut state.unflushed {
+            Some(unflushed) => unflushed.extend(bytes),
+            None => state.writes.push(bytes),
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.state().vectored
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state();
+        if state.flush_blocked {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if let Some(unflushed) = &mut state.unflushed {
+            let bytes = std::mem::take(unflushed);
+            state.writes.push(bytes);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.clone()).poll_flush(cx))?;
+        let mut state = self.state();
+        state.shutdown = true;
+        match state.shutdown_error.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// Every other poll of either direction is `Pending`, and wakes the task that it put off.
+pub(crate) struct PendingEveryOther<S> {
+    pub(crate) io: S,
+    put_off_read: bool,
+    put_off_write: bool,
+}
+
+impl<S> PendingEveryOther<S> {
+    pub(crate) fn new(io: S) -> Self {
+        Self { io, put_off_read: false, put_off_write: false }
+    }
+}
+
+fn put_off(put_off: &mut bool, cx: &mut Context<'_>) -> Poll<()> {
+    *put_off = !*put_off;
+    if *put_off {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for PendingEveryOther<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(put_off(&mut self.put_off_read, cx));
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for PendingEveryOther<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(put_off(&mut self.put_off_write, cx));
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(put_off(&mut self.put_off_write, cx));
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(put_off(&mut self.put_off_write, cx));
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(put_off(&mut self.put_off_write, cx));
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Gives and takes one byte at a time.
+pub(crate) struct OneByteAtATime<S>(pub(crate) S);
+
+impl<S: AsyncRead + Unpin> AsyncRead for OneByteAtATime<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        let mut one = ReadBuf::new(&mut byte);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut one))?;
+        buf.put_slice(one.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for OneByteAtATime<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, &buf[..buf.len().min(1)])
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
