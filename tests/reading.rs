@@ -201,7 +201,7 @@ async fn endless_frames_without_payload_yield_to_other_tasks() {
             OTHER_RAN.store(false, Ordering::Relaxed);
             let mut stream =
                 WebSocketStream::after_handshake(Endless(frame), role, PayloadType::Binary);
-            let reader = tokio::spawn(async move { stream.read(&mut [0; 4096]).await });
+            let reader = tokio::spawn(async move { stream.read(&mut [0; 256]).await });
             let other = tokio::spawn(async { OTHER_RAN.store(true, Ordering::Relaxed) });
             in_time(other).await.unwrap();
             assert!(OTHER_RAN.load(Ordering::Relaxed));
