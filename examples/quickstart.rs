@@ -6,7 +6,7 @@
 //! has never heard of WebSockets: a codec's messages first, then plain bytes both ways at once.
 
 use bytes::Bytes;
-use fastwebsockets_stream::{PayloadType, WebSocketStream, fastwebsockets::Role};
+use fastwebsockets_stream::{Config, PayloadType, WebSocketStream, fastwebsockets::Role};
 use futures_util::{SinkExt, StreamExt, future::try_join_all};
 use headers::{Connection, HeaderMapExt, SecWebsocketAccept, SecWebsocketKey, Upgrade};
 use http_body_util::{BodyExt, Empty, Full};
@@ -130,9 +130,8 @@ fn accept_websocket(request: &Request<Incoming>) -> Option<Response<Full<Bytes>>
 
 /// Whether an HTTP/1.1 request or response changes the protocol to WebSocket.
 fn is_upgrade(headers: &HeaderMap) -> bool {
-    let changes = headers.typed_get::<Connection>().is_some_and(|it| it.contains(UPGRADE));
-    changes
-        && headers.get(UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    headers.typed_get::<Connection>().is_some_and(|connection| connection.contains(UPGRADE))
+        && headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -147,7 +146,9 @@ fn page(request: &Request<Incoming>) -> Response<Full<Bytes>> {
 /// Sends back what comes, until the client has ended its side.
 async fn echo(upgrade: OnUpgrade) -> Result<()> {
     let io = TokioIo::new(upgrade.await?);
-    let stream = WebSocketStream::after_handshake(io, Role::Server, PayloadType::Binary);
+    // As on TCP, a client may end its side first and then read the rest of the echo.
+    let config = Config::new().payload_type(PayloadType::Binary).half_close(true);
+    let stream = WebSocketStream::after_handshake(io, Role::Server, config);
     let (mut reader, mut writer) = tokio::io::split(stream);
     tokio::io::copy(&mut reader, &mut writer).await?;
     Ok(writer.shutdown().await?)
@@ -193,8 +194,8 @@ async fn open_over_http1(address: SocketAddr) -> Result<Stream> {
     let response = sender.send_request(request).await?;
 
     let status = response.status();
-    ensure(status == StatusCode::SWITCHING_PROTOCOLS, format!("no WebSocket: {status}"))?;
-    ensure(is_upgrade(response.headers()), "changed to another protocol")?;
+    let upgrades = status == StatusCode::SWITCHING_PROTOCOLS && is_upgrade(response.headers());
+    ensure(upgrades, format!("no WebSocket: {status}"))?;
     let accept = response.headers().typed_get::<SecWebsocketAccept>();
     ensure(accept == Some(key.into()), "Sec-WebSocket-Accept doesn't fit our key")?;
     println!("HTTP/1.1: WebSocket open, Sec-WebSocket-Accept verified");

@@ -4,6 +4,7 @@
 //! writes tells the role, and the frames that its read half gives before it asks for bytes are
 //! those that it had read from the transport already.
 
+use super::random::random;
 use crate::Violation;
 use fastwebsockets::{
     Frame, OpCode, Payload, Role, WebSocket, WebSocketError, WebSocketRead, WebSocketWrite,
@@ -40,7 +41,7 @@ pub(super) enum Rest {
 }
 
 pub(super) fn take_apart<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocket<S>) -> Parts<S> {
-    let sentinel = Sentinel { payload: rand::random(), asked: Cell::new(false) };
+    let sentinel = Sentinel { payload: random(), asked: Cell::new(false) };
     let written = RefCell::new(Vec::new());
     let transport = Cell::new(None);
     let (read, write) = ws.split(|io| {
@@ -54,14 +55,16 @@ pub(super) fn take_apart<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocket<S>) ->
     Parts { io, role, closed, frames, rest }
 }
 
-/// A client masks what it sends (RFC 6455 section 5.1). A Close is the one frame that is written
-/// in every state.
+/// A client masks what it sends (RFC 6455 section 5.1), here with a key that is given to it. A
+/// Close is the one frame that is written in every state.
 fn role_of(mut write: WebSocketWrite<Sink<'_>>, written: &RefCell<Vec<u8>>) -> Role {
     write.set_auto_apply_mask(true);
-    let _written = poll_once(write.write_frame(Frame::close_raw(Payload::Borrowed(&[]))));
-    match written.borrow().get(1) {
-        Some(second) if second & 0x80 != 0 => Role::Client,
-        _ => Role::Server,
+    let payload = Payload::Owned(vec![0]);
+    let frame = Frame::new(true, OpCode::Close, Some([0xff; 4]), payload);
+    let _written = poll_once(write.write_frame(frame));
+    match written.borrow().last() {
+        Some(0) | None => Role::Server,
+        Some(_) => Role::Client,
     }
 }
 

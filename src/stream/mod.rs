@@ -4,6 +4,7 @@ mod adopt;
 mod engine;
 mod inbound;
 mod outbound;
+mod random;
 mod read;
 mod send;
 mod wakers;

@@ -1,6 +1,6 @@
 //! The write direction: frames on their way to the transport.
 
-use super::write_half::WriteHalf;
+use super::{random::random, write_half::WriteHalf};
 use crate::{
     Error,
     protocol::{decoder::ControlPayload, frame::Frame, head::MAX_HEAD, mask::Key, utf8::Utf8},
@@ -168,7 +168,7 @@ impl Outbound {
 
     /// A key that can't be predicted (RFC 6455 section 10.3), if we mask.
     pub(super) fn new_key(&self) -> Option<Key> {
-        self.masked.then(|| Key::new(rand::random()))
+        self.masked.then(|| Key::new(random()))
     }
 
     /// Gives the buffer to the transport. What is sent is whole frames; a waiting pong goes

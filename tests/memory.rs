@@ -1,0 +1,403 @@
+//! What a stream costs.
+
+mod common;
+
+use common::{
+    ROLES, bytes,
+    frames::{self, BINARY, PING},
+    in_time,
+};
+use fastwebsockets_stream::{Config, PayloadType, WebSocketStream, fastwebsockets::Role};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::UnixStream;
+use tokio_test::{assert_pending, assert_ready_ok, task};
+
+/// Counts what each thread allocates; a test runs on one.
+struct Counting;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Heap {
+    allocations: usize,
+    live: isize,
+    peak: isize,
+}
+
+thread_local! {
+    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, live: 0, peak: 0 }) };
+}
+
+fn count(allocations: usize, bytes: isize) {
+    // A thread that ends may still free.
+    let _ended = HEAP.try_with(|heap| {
+        let mut now = heap.get();
+        now.allocations += allocations;
+        now.live += bytes;
+        now.peak = now.peak.max(now.live);
+        heap.set(now);
+    });
+}
+
+// SAFETY: everything is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as isize);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as isize));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What the heap does meanwhile: allocations, bytes that stay, and the peak above the start.
+fn heap<T>(f: impl FnOnce() -> T) -> (T, Heap) {
+    let before = HEAP.get();
+    HEAP.set(Heap { peak: before.live, ..before });
+    let result = f();
+    let after = HEAP.get();
+    let heap = Heap {
+        allocations: after.allocations - before.allocations,
+        live: after.live - before.live,
+        peak: after.peak - before.live,
+    };
+    (result, heap)
+}
+
+/// Gives frames over and over and takes everything, without the heap.
+struct Source<'a> {
+    frame: &'a [u8],
+    at: usize,
+    /// Whether there is something to read.
+    ready: bool,
+    vectored: bool,
+}
+
+impl AsyncRead for Source<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.ready {
+            return Poll::Pending;
+        }
+        let rest = &self.frame[self.at..];
+        let len = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..len]);
+        self.at = (self.at + len) % self.frame.len();
+        self.ready = self.at > 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Source<'_> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.vectored
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn poll_read<S: AsyncRead + AsyncWrite + Unpin>(
+    task: &mut task::Spawn<()>,
+    stream: &mut WebSocketStream<S>,
+    memory: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buf = ReadBuf::new(memory);
+    let read = task.enter(|cx, _| Pin::new(stream).poll_read(cx, &mut buf));
+    read.map_ok(|()| buf.filled().len())
+}
+
+#[test]
+fn the_struct_is_small() {
+    let size = size_of::<WebSocketStream<()>>();
+    assert!(size <= 320, "{size} bytes");
+}
+
+#[test]
+fn no_heap_before_first_use_nor_while_a_read_is_pending() {
+    let mut task = task::spawn(());
+    let mut memory = [0; 100];
+    let mut tiny = [0; 1];
+    for role in ROLES {
+        for config in [PayloadType::Binary, PayloadType::Text].map(Config::from) {
+            let io = Source { frame: &[], at: 0, ready: false, vectored: true };
+            let (stream, at_rest) = heap(|| {
+                let mut stream = WebSocketStream::after_handshake(io, role, config);
+                assert_pending!(poll_read(&mut task, &mut stream, &mut memory));
+                assert_pending!(poll_read(&mut task, &mut stream, &mut tiny));
+                stream
+            });
+            assert_eq!(at_rest, Heap::default());
+            drop(stream);
+        }
+    }
+}
+
+#[test]
+fn no_heap_while_an_adopted_socket_is_idle() {
+    use fastwebsockets_stream::fastwebsockets::WebSocket;
+    for role in ROLES {
+        let io = Source { frame: &[], at: 0, ready: false, vectored: true };
+        let (stream, heap) = heap(|| {
+            WebSocketStream::new(WebSocket::after_handshake(io, role), PayloadType::Binary)
+        });
+        assert_eq!(heap.live, 0);
+        drop(stream);
+    }
+}
+
+#[test]
+fn no_allocation_per_message() {
+    let mut task = task::spawn(());
+    let mut memory = vec![0; 70_000];
+    for role in ROLES {
+        for vectored in [true, false] {
+            for payload_type in [PayloadType::Binary, PayloadType::Text] {
+                for len in [1, 16, 100, 1_000, 16_384, 60_000] {
+                    let payload = vec![b'a'; len];
+                    let opcode =
+                        if payload_type == PayloadType::Text { frames::TEXT } else { BINARY };
+                    let frame = frames::to(role, opcode, &payload);
+                    let io = Source { frame: &frame, at: 0, ready: false, vectored };
+                    let mut stream = WebSocketStream::after_handshake(io, role, payload_type);
+                    let ((), heap) = heap(|| {
+                        for _ in 0..10 {
+                            assert_pending!(poll_read(&mut task, &mut stream, &mut memory));
+                            let n = assert_ready_ok!(
+                                task.enter(|cx, _| Pin::new(&mut stream).poll_write(cx, &payload))
+                            );
+                            assert_eq!(n, len);
+                            assert_ready_ok!(
+                                task.enter(|cx, _| Pin::new(&mut stream).poll_flush(cx))
+                            );
+                            stream.get_mut().ready = true;
+                            let mut read = 0;
+                            while read < len {
+                                read += assert_ready_ok!(poll_read(
+                                    &mut task,
+                                    &mut stream,
+                                    &mut memory
+                                ));
+                            }
+                        }
+                    });
+                    assert_eq!(heap, Heap::default(), "{len} bytes, vectored: {vectored}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_allocation_for_messages_read_through_tiny_buffers() {
+    let mut task = task::spawn(());
+    let mut memory = [0; 3];
+    for role in ROLES {
+        let frame = frames::to(role, BINARY, &bytes(100));
+        let io = Source { frame: &frame, at: 0, ready: true, vectored: true };
+        let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+        let ((), heap) = heap(|| {
+            for _ in 0..300 {
+                stream.get_mut().ready = true;
+                assert_ready_ok!(poll_read(&mut task, &mut stream, &mut memory));
+            }
+        });
+        assert_eq!(heap, Heap::default());
+    }
+}
+
+type Stream = WebSocketStream<UnixStream>;
+
+async fn transfer(from: &mut Stream, to: &mut Stream, sent: &[u8], received: &mut [u8]) {
+    let write = async {
+        from.write_all(sent).await.unwrap();
+        from.flush().await.unwrap();
+    };
+    let (_, read) = tokio::join!(write, to.read_exact(&mut received[..sent.len()]));
+    read.unwrap();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn no_heap_after_a_transfer_of_one_mebibyte() {
+    for role in ROLES {
+        for half_duplex in [false, true] {
+            let (a, b) = UnixStream::pair().unwrap();
+            let other = if role == Role::Client { Role::Server } else { Role::Client };
+            let mut ours = WebSocketStream::after_handshake(a, role, PayloadType::Binary);
+            let mut theirs = WebSocketStream::after_handshake(b, other, PayloadType::Binary);
+            let sent = bytes(1 << 20);
+            let mut received = vec![0; 1 << 20];
+            // What the runtime needs is there from here on.
+            in_time(async {
+                transfer(&mut theirs, &mut ours, &sent[..20_000], &mut received).await;
+                transfer(&mut ours, &mut theirs, &sent[..20_000], &mut received).await;
+            })
+            .await;
+            let mut task = task::spawn(());
+            let before = HEAP.get().live;
+            in_time(async {
+                transfer(&mut ours, &mut theirs, &sent, &mut received).await;
+                if !half_duplex {
+                    transfer(&mut theirs, &mut ours, &sent, &mut received).await;
+                }
+            })
+            .await;
+            assert_pending!(poll_read(&mut task, &mut ours, &mut [0; 100]));
+            assert_pending!(poll_read(&mut task, &mut theirs, &mut [0; 100]));
+            assert_eq!(HEAP.get().live - before, 0);
+        }
+    }
+}
+
+#[test]
+fn buffered_reading_owns_memory_only_while_there_is_something_to_read() {
+    let payload = [&b"line\n".repeat(100)[..], b"rest"].concat();
+    for role in ROLES {
+        let frame = frames::to(role, BINARY, &payload);
+        let io = Source { frame: &frame, at: 0, ready: true, vectored: true };
+        let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+        let mut task = task::spawn(());
+        let before = HEAP.get();
+        let mut consume = |stream: &mut WebSocketStream<_>, expected: &[u8]| {
+            task.enter(|cx, _| {
+                let buffered = assert_ready_ok!(Pin::new(&mut *stream).poll_fill_buf(cx));
+                assert!(buffered.starts_with(expected));
+            });
+            Pin::new(stream).consume(expected.len());
+        };
+        for _ in 0..100 {
+            consume(&mut stream, b"line\n");
+        }
+        let unread = HEAP.get();
+        assert_eq!(unread.live - before.live, 8 * 1024);
+        assert_eq!(unread.allocations - before.allocations, 1);
+        consume(&mut stream, b"rest");
+        task.enter(|cx, _| assert!(Pin::new(&mut stream).poll_fill_buf(cx).is_pending()));
+        assert_eq!(HEAP.get().live, before.live);
+    }
+}
+
+#[test]
+fn a_frame_of_256_mebibytes_is_read_within_64_kibibytes_of_heap() {
+    const LEN: u64 = 256 << 20;
+    let mut task = task::spawn(());
+    for role in ROLES {
+        let block = vec![7; 1 << 20];
+        let mut memory = vec![0; 64 * 1024];
+        let head = frames::head_to(role, BINARY, LEN);
+        let ((), heap) = heap(|| {
+            let io = Source { frame: &head, at: 0, ready: true, vectored: true };
+            let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+            assert_pending!(poll_read(&mut task, &mut stream, &mut memory));
+            stream.get_mut().frame = &block;
+            let mut read = 0;
+            while read < LEN {
+                stream.get_mut().ready = true;
+                read += assert_ready_ok!(poll_read(&mut task, &mut stream, &mut memory)) as u64;
+            }
+            assert_eq!(read, LEN);
+        });
+        assert!(heap.peak <= 64 * 1024, "{heap:?}");
+    }
+}
+
+#[test]
+fn a_head_that_claims_any_length_allocates_nothing() {
+    let mut task = task::spawn(());
+    for role in ROLES {
+        for claimed in [60 << 20, 1 << 40, (1 << 63) - 1] {
+            let head = frames::head_to(role, BINARY, claimed);
+            let io = Source { frame: &head, at: 0, ready: true, vectored: true };
+            let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+            let ((), heap) = heap(|| {
+                let mut memory = [0; 100];
+                assert_pending!(poll_read(&mut task, &mut stream, &mut memory));
+            });
+            assert_eq!(heap, Heap::default());
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_pings_from_a_peer_that_does_not_read_stays_within_128_kibibytes() {
+    struct Deaf<'a>(Source<'a>);
+
+    impl AsyncRead for Deaf<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.0.ready = true;
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Deaf<'_> {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    let mut task = task::spawn(());
+    let mut memory = vec![0; 64 * 1024];
+    for role in ROLES {
+        let pings = frames::to(role, PING, &[1; 125]).repeat(1000);
+        let io = Deaf(Source { frame: &pings, at: 0, ready: true, vectored: true });
+        let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+        let ((), heap) = heap(|| {
+            for _ in 0..100 {
+                assert_pending!(poll_read(&mut task, &mut stream, &mut memory));
+            }
+        });
+        assert!(heap.peak <= 128 * 1024, "{heap:?}");
+    }
+}

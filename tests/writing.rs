@@ -1,0 +1,349 @@
+//! One write, one frame; what is accepted goes out.
+
+mod common;
+
+use common::{
+    ROLES, bytes, cause,
+    frames::{self, BINARY, CLOSE},
+    in_time, stream,
+    transports::{OneByteAtATime, Peer, PendingEveryOther, Wire},
+};
+use fastwebsockets_stream::{Config, Error, PayloadType, WebSocketStream, fastwebsockets::Role};
+use std::{
+    collections::HashSet,
+    io::{ErrorKind, IoSlice},
+    pin::Pin,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_test::{assert_pending, assert_ready_ok, task};
+
+fn binary(role: Role) -> (WebSocketStream<Wire>, Peer) {
+    stream(role, PayloadType::Binary)
+}
+
+/// Bytes of the head that `role` puts before this much payload.
+fn head_size(role: Role, len: usize) -> usize {
+    frames::head(BINARY, len as u64).len() + if role == Role::Client { 4 } else { 0 }
+}
+
+#[tokio::test]
+async fn one_write_is_one_frame_of_exactly_its_bytes() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        for len in [1, 16, 125, 126, 200, 2_040, 2_048, 65_535, 65_536, 70_000, 200_000] {
+            let sent = bytes(len);
+            assert_eq!(in_time(stream.write(&sent)).await.unwrap(), len);
+            let frames = peer.frames();
+            assert_eq!(frames.len(), 1, "{len} bytes");
+            assert_eq!((frames[0].opcode, frames[0].fin), (BINARY, true));
+            assert_eq!(frames[0].masked, role == Role::Client);
+            assert!(frames[0].payload == sent, "{len} bytes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_frame_is_one_write_of_the_transport() {
+    for role in ROLES {
+        for vectored in [true, false] {
+            let (mut stream, peer) = binary(role);
+            if !vectored {
+                peer.not_vectored();
+            }
+            for len in [1, 16, 200, 10_000, 60_000] {
+                in_time(stream.write_all(&bytes(len))).await.unwrap();
+                let writes = peer.writes();
+                assert_eq!(writes.len(), 1, "{len} bytes, vectored: {vectored}");
+                assert_eq!(writes[0].len(), head_size(role, len) + len);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_write_does_nothing() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        assert_eq!(in_time(stream.write(b"")).await.unwrap(), 0);
+        let slices = [IoSlice::new(b""), IoSlice::new(b"")];
+        assert_eq!(in_time(stream.write_vectored(&slices)).await.unwrap(), 0);
+        assert!(peer.received().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_write_beyond_the_frame_size_is_a_partial_one() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, Config::new().max_frame_size(1000));
+        assert_eq!(in_time(stream.write(&bytes(2500))).await.unwrap(), 1000);
+        let slices = [&bytes(600)[..], &bytes(600), &bytes(600)].map(<[u8]>::to_vec);
+        let slices = slices.each_ref().map(|slice| IoSlice::new(slice));
+        assert_eq!(in_time(stream.write_vectored(&slices)).await.unwrap(), 1000);
+        let lens: Vec<usize> = peer.frames().iter().map(|frame| frame.payload.len()).collect();
+        assert_eq!(lens, [1000, 1000]);
+    }
+}
+
+#[tokio::test]
+async fn without_vectored_writes_the_transport_gets_64_kibibytes_at_most_and_never_a_head_alone() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        peer.not_vectored();
+        let sent = bytes(1 << 20);
+        in_time(stream.write_all(&sent)).await.unwrap();
+        let writes = peer.writes();
+        for write in &writes {
+            assert!(write.len() <= 65_536, "{} bytes", write.len());
+            // Whole frames, so no head without its payload.
+            assert_eq!(frames::parse(write).len(), 1);
+        }
+        assert_eq!(writes[0].len(), 65_536, "full writes");
+        assert!(frames::payload(&frames::parse(&writes.concat())) == sent);
+
+        // A larger frame is possible, if asked for; the writes stay as small.
+        let (mut stream, peer) = common::stream(role, Config::new().max_frame_size(1 << 20));
+        peer.not_vectored();
+        assert_eq!(in_time(stream.write(&sent)).await.unwrap(), 1 << 20);
+        let writes = peer.writes();
+        assert!(writes.iter().all(|write| write.len() <= 65_536));
+        assert_eq!(frames::parse(&writes.concat()).len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn without_vectored_writes_a_busy_transport_gets_64_kibibytes_at_most_too() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, Config::new().max_frame_size(300_000));
+        peer.not_vectored();
+        peer.take_only(100);
+        assert_eq!(in_time(stream.write(&bytes(300_000))).await.unwrap(), 300_000);
+        peer.take_all();
+        in_time(stream.flush()).await.unwrap();
+        let writes = peer.writes();
+        assert!(writes.iter().all(|write| write.len() <= 65_536));
+        assert!(frames::payload(&frames::parse(&writes.concat())) == bytes(300_000));
+    }
+}
+
+#[tokio::test]
+async fn while_the_transport_is_busy_frames_gather_and_leave_in_one_write() {
+    for role in ROLES {
+        for vectored in [true, false] {
+            let (mut stream, peer) = binary(role);
+            if !vectored {
+                peer.not_vectored();
+            }
+            // Idle: each goes at once.
+            for i in 0..3 {
+                in_time(stream.write_all(&[i; 10])).await.unwrap();
+            }
+            assert_eq!(peer.writes().len(), 3);
+
+            peer.take_only(0);
+            let mut accepted = 0;
+            let mut writer = task::spawn(());
+            while writer
+                .enter(|cx, _| Pin::new(&mut stream).poll_write(cx, &[accepted as u8; 100]))
+                .is_ready()
+            {
+                accepted += 1;
+            }
+            let frame = head_size(role, 100) + 100;
+            assert!(accepted * frame <= 65_536 && (accepted + 1) * frame > 65_000, "{accepted}");
+            peer.take_all();
+            assert!(writer.is_woken());
+            in_time(stream.flush()).await.unwrap();
+            let writes = peer.writes();
+            assert_eq!(writes.len(), 1);
+            let frames = frames::parse(&writes[0]);
+            assert_eq!(frames.len(), accepted, "frames stay as they were written");
+            for (i, frame) in frames.iter().enumerate() {
+                assert_eq!(frame.payload, [i as u8; 100]);
+            }
+
+            // Idle again.
+            in_time(stream.write_all(b"x")).await.unwrap();
+            assert_eq!(peer.writes().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_frame_too_large_to_wait_is_not_begun_on_a_busy_transport() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        peer.take_only(0);
+        let mut writer = task::spawn(());
+        let large = bytes(100_000);
+        assert_pending!(writer.enter(|cx, _| Pin::new(&mut stream).poll_write(cx, &large)));
+        peer.take_all();
+        assert!(writer.is_woken());
+        // Nothing of it was consumed: the application may write something else.
+        assert_ready_ok!(writer.enter(|cx, _| Pin::new(&mut stream).poll_write(cx, b"else")));
+        assert_eq!(frames::payload(&peer.frames()), b"else");
+    }
+}
+
+#[tokio::test]
+async fn what_was_accepted_goes_out_with_the_next_poll_of_any_kind() {
+    for role in ROLES {
+        for kind in ["read", "write", "flush", "shutdown"] {
+            let (mut stream, peer) = binary(role);
+            peer.take_only(3);
+            in_time(stream.write_all(b"accepted")).await.unwrap();
+            peer.take_all();
+            match kind {
+                "read" => {
+                    let mut memory = [0; 9];
+                    let mut buf = ReadBuf::new(&mut memory);
+                    let mut task = task::spawn(());
+                    assert_pending!(
+                        task.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf))
+                    );
+                }
+                "write" => in_time(stream.write_all(b"more")).await.unwrap(),
+                "flush" => in_time(stream.flush()).await.unwrap(),
+                _ => in_time(stream.shutdown()).await.unwrap(),
+            }
+            assert_eq!(peer.frames()[0].payload, b"accepted", "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_slices_of_a_vectored_write_are_one_frame() {
+    for role in ROLES {
+        for vectored in [true, false] {
+            for count in [1, 2, 5, 15, 16, 17, 100, 2000] {
+                let (mut stream, peer) = binary(role);
+                if !vectored {
+                    peer.not_vectored();
+                }
+                assert!(stream.is_write_vectored());
+                let sent: Vec<Vec<u8>> = (0..count).map(|i| vec![i as u8; i % 7]).collect();
+                let slices: Vec<IoSlice<'_>> = sent.iter().map(|s| IoSlice::new(s)).collect();
+                let n = in_time(stream.write_vectored(&slices)).await.unwrap();
+                assert_eq!(n, sent.concat().len());
+                let frames = peer.frames();
+                assert_eq!(frames::payload(&frames), sent.concat());
+                assert_eq!(frames.len(), usize::from(n > 0), "{count} slices");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_vectored_write_is_cut_anywhere_by_the_transport() {
+    for role in ROLES {
+        let sent = [&b"one"[..], b"", b"twotwo", b"three"];
+        let slices = sent.map(IoSlice::new);
+        for room in 1..30 {
+            let (mut stream, peer) = binary(role);
+            peer.take_only(room);
+            assert_eq!(in_time(stream.write_vectored(&slices)).await.unwrap(), 14);
+            peer.take_all();
+            in_time(stream.flush()).await.unwrap();
+            assert_eq!(frames::payload(&peer.frames()), sent.concat(), "{room} bytes taken");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_takes_one_byte_at_a_time_with_pauses() {
+    for role in ROLES {
+        let (wire, peer) = Wire::new();
+        let io = PendingEveryOther::new(OneByteAtATime(wire));
+        let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+        for len in [1, 100, 300, 3_000] {
+            in_time(stream.write_all(&bytes(len))).await.unwrap();
+        }
+        in_time(stream.shutdown()).await.unwrap();
+        let frames = peer.frames();
+        let lens: Vec<usize> = frames.iter().map(|frame| frame.payload.len()).collect();
+        assert_eq!(lens, [1, 100, 300, 3_000, 2]);
+        assert!(frames[3].payload == bytes(3_000));
+        assert_eq!(frames[4].opcode, CLOSE);
+    }
+}
+
+#[tokio::test]
+async fn a_buffering_transport_is_flushed_by_flush_and_shutdown() {
+    for role in ROLES {
+        let (wire, peer) = Wire::new();
+        let io = tokio::io::BufWriter::new(wire);
+        let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+        in_time(stream.write_all(b"one")).await.unwrap();
+        assert!(peer.received().is_empty());
+        in_time(stream.flush()).await.unwrap();
+        assert_eq!(peer.frames()[0].payload, b"one");
+        in_time(stream.write_all(b"two")).await.unwrap();
+        in_time(stream.shutdown()).await.unwrap();
+        let frames = peer.frames();
+        assert_eq!((&frames[0].payload[..], frames[1].opcode), (&b"two"[..], CLOSE));
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_takes_nothing_is_write_zero() {
+    for role in ROLES {
+        for vectored in [true, false] {
+            let (mut stream, peer) = binary(role);
+            if !vectored {
+                peer.not_vectored();
+            }
+            peer.take_nothing_any_more();
+            let error = in_time(stream.write(b"x")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WriteZero);
+            assert_eq!(cause(&error), &Error::WriteZero);
+            let error = in_time(stream.write(b"x")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        }
+        let (mut stream, peer) = binary(role);
+        peer.take_only(3);
+        in_time(stream.write_all(b"begun")).await.unwrap();
+        peer.take_nothing_any_more();
+        let error = in_time(stream.flush()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WriteZero);
+    }
+}
+
+#[tokio::test]
+async fn client_frames_have_keys_of_their_own() {
+    let (mut stream, peer) = binary(Role::Client);
+    let mut keys = HashSet::new();
+    for _ in 0..1000 {
+        in_time(stream.write_all(&[0])).await.unwrap();
+        let frame = peer.received();
+        assert_eq!(frame[1], 0x81);
+        keys.insert(frame[2..6].to_vec());
+    }
+    // Two of a thousand random keys are alike once in 8 600 runs; three times never.
+    assert!(keys.len() >= 997, "{} keys", keys.len());
+    let ones: u32 = keys.iter().flatten().map(|byte| byte.count_ones()).sum();
+    assert!((15_000..17_000).contains(&ones), "{ones} of 32 000 bits");
+}
+
+#[test]
+fn accepted_bytes_are_bounded_while_the_peer_does_not_read() {
+    for role in ROLES {
+        for vectored in [true, false] {
+            for size in [1, 100, 5_000, 60_000, 70_000, 1 << 20] {
+                let (mut stream, peer) = binary(role);
+                if !vectored {
+                    peer.not_vectored();
+                }
+                peer.take_only(1);
+                let mut writer = task::spawn(());
+                let data = bytes(size);
+                let mut accepted = 0;
+                while let std::task::Poll::Ready(n) =
+                    writer.enter(|cx, _| Pin::new(&mut stream).poll_write(cx, &data))
+                {
+                    accepted += n.unwrap();
+                }
+                // One frame that was begun, or 64 KiB that gathered.
+                assert!(accepted <= 256 * 1024, "{accepted} in writes of {size}");
+            }
+        }
+    }
+}
