@@ -66,7 +66,7 @@ impl Config {
     /// The most bytes of payload that one write puts into one frame. A longer write is a partial
     /// write, as on a socket whose buffer is full.
     ///
-    /// The default depends on the transport: 256 KiB where it takes vectored writes (TCP, TLS),
+    /// The default depends on the transport: 512 KiB where it takes vectored writes (TCP, TLS),
     /// because there a frame costs a system call and no copy; and what fits into 64 KiB together
     /// with the frame's head where it doesn't (hyper's HTTP/2 streams), because there every write
     /// is copied whole and becomes a DATA frame of its own.

@@ -408,6 +408,56 @@ async fn close_says_so_if_the_peer_never_answers() {
 }
 
 #[tokio::test]
+async fn a_flush_that_fails_because_the_peer_has_answered_our_close_is_no_error_of_close() {
+    for role in ROLES {
+        // As an HTTP/2 server does that resets the stream once both Closes are through.
+        let (mut stream, peer) = binary(role);
+        peer.buffering();
+        peer.fail_flushes(ErrorKind::Other);
+        let mut close = task::spawn(stream.close(1000, ""));
+        assert_pending!(close.poll());
+        peer.send(&frames::close_to(role, 1000, ""));
+        assert_ready_ok!(close.poll());
+
+        // Without the peer's Close it is one.
+        let (mut stream, peer) = binary(role);
+        peer.fail_flushes(ErrorKind::Other);
+        peer.end();
+        let error = in_time(stream.close(1000, "")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_whose_flush_fails_asks_what_the_peer_said() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        peer.fail_flushes(ErrorKind::ConnectionReset);
+        let error = in_time(stream.shutdown()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "nothing");
+
+        let (mut stream, peer) = binary(role);
+        peer.fail_flushes(ErrorKind::ConnectionReset);
+        peer.end();
+        let error = in_time(stream.shutdown()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it ended without a Close");
+
+        // An HTTP/2 server that has our Close resets the stream behind its own.
+        for payload in [&b""[..], &bytes(20_000)] {
+            let (mut stream, peer) = binary(role);
+            peer.fail_flushes(ErrorKind::Other);
+            peer.send(&frames::to(role, BINARY, payload));
+            peer.send(&frames::close_to(role, 1000, ""));
+            in_time(stream.shutdown()).await.unwrap();
+            let mut received = Vec::new();
+            in_time(stream.read_to_end(&mut received)).await.unwrap();
+            assert!(received == payload, "nothing of it is lost");
+            in_time(stream.shutdown()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn close_refuses_what_may_not_be_sent() {
     for role in ROLES {
         let (mut stream, peer) = binary(role);

@@ -177,8 +177,12 @@ impl Engine {
         if self.outbound.is_settled() && !self.must_end_transport() {
             return;
         }
-        if let Poll::Ready(Err(error)) = self.poll_settle(io, cx, Side::Reader) {
-            self.outbound.fail(Some(error));
+        match self.poll_settle(io, cx, Side::Reader) {
+            // The peer may have ended the transport because it has our Close; if not, that it
+            // doesn't send its own tells.
+            Poll::Ready(Err(_)) if self.outbound.is_close_handed_over() => {}
+            Poll::Ready(Err(error)) => self.outbound.fail(Some(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
 }

@@ -116,6 +116,10 @@ impl<S> WebSocketStream<S> {
     /// no longer matter. Whole frames that it has read from the transport already are delivered.
     /// If it has read a part of a frame, the stream can't continue: the first read after the whole
     /// frames is an `InvalidData` error. If it has sent a Close already, nothing more is sent.
+    ///
+    /// Hand a socket over between two calls of its methods. fastwebsockets' futures hold state: one
+    /// that was dropped has lost the part of a frame that it had read or written, and the socket no
+    /// longer knows.
     pub fn new(ws: WebSocket<S>, payload_type: PayloadType) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin,

@@ -79,6 +79,11 @@ impl Outbound {
         self.state == State::Closing
     }
 
+    /// Whether the transport has taken everything, our Close included.
+    pub(super) fn is_close_handed_over(&self) -> bool {
+        self.is_closing() && self.buffer.is_empty()
+    }
+
     /// Whether there is nothing to give to the transport.
     pub(super) fn is_settled(&self) -> bool {
         self.buffer.is_empty() && self.pong.is_none() && !self.unflushed

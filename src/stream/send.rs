@@ -20,7 +20,7 @@ use std::{
 use tokio::io::AsyncWrite;
 
 /// Payload of one frame on a vectored transport, unless configured.
-const VECTORED_FRAME: usize = 256 * 1024;
+const VECTORED_FRAME: usize = 512 * 1024;
 
 /// Frames up to this size are put together in a small piece of the stack.
 const SMALL_FRAME: usize = 2 * 1024;
@@ -168,12 +168,14 @@ impl Outbound {
                 sent
             }
         };
-        if sent < frame.size() {
-            self.keep(frame, sent);
-            // Until it is `Pending`, the transport owes nobody a wake-up.
-            if !self.busy {
-                let _pending = self.poll_drain(half, cx)?;
-            }
+        if sent == frame.size() {
+            half.wakers.release();
+            return Poll::Ready(Ok(()));
+        }
+        self.keep(frame, sent);
+        // Until it is `Pending`, the transport owes nobody a wake-up.
+        if !self.busy {
+            let _pending = self.poll_drain(half, cx)?;
         }
         Poll::Ready(Ok(()))
     }

@@ -49,9 +49,9 @@ impl Engine {
         Poll::Ready(self.settled(flushed))
     }
 
-    pub(super) fn poll_shutdown<S: AsyncWrite>(
+    pub(super) fn poll_shutdown<S: AsyncRead + AsyncWrite>(
         &mut self,
-        io: Pin<&mut S>,
+        mut io: Pin<&mut S>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_transport()?;
@@ -59,8 +59,24 @@ impl Engine {
         // In half-close mode this is also the answer to the peer's Close, and has its code.
         let code = self.inbound.close_frame().map_or(Some(NORMAL), CloseFrame::number);
         self.outbound.queue_close(code, "");
-        let settled = ready!(self.poll_settle(io, cx, Side::Writer));
+        let settled = ready!(self.poll_settle(io.as_mut(), cx, Side::Writer));
+        if settled.is_err() && self.outbound.is_close_handed_over() && self.peer_spoke(io, cx) {
+            return Poll::Ready(Ok(()));
+        }
         Poll::Ready(self.settled(settled))
+    }
+
+    /// Whether there is something of the peer's to read, or its Close.
+    ///
+    /// A peer that has our Close may answer with its own and end both directions of the transport
+    /// at once, as HTTP/2 servers do with RST_STREAM(NO_ERROR). That the transport can't be flushed
+    /// any more is no error then. The reader learns from the end of the stream how it was.
+    fn peer_spoke<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        self.inbound.end.is_none() && matches!(self.poll_fill_buf(io, cx), Poll::Ready(Ok(_)))
     }
 
     /// The whole closing handshake: our Close, the peer's, and the end of the transport.
@@ -78,6 +94,8 @@ impl Engine {
         self.outbound.queue_close(Some(code), reason);
         let settled = match self.poll_settle(io.as_mut(), cx, Side::Writer) {
             Poll::Pending => false,
+            // Whether it arrived is what the peer's Close tells.
+            Poll::Ready(Err(_)) if self.outbound.is_close_handed_over() => true,
             Poll::Ready(settled) => {
                 self.settled(settled)?;
                 true

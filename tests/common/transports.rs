@@ -40,6 +40,7 @@ struct State {
     /// Written and not yet flushed, if this wire buffers.
     unflushed: Option<Vec<u8>>,
     flush_blocked: bool,
+    flush_error: Option<io::ErrorKind>,
     polls_of_write: usize,
     shutdown: bool,
     shutdown_error: Option<io::Error>,
@@ -63,6 +64,7 @@ impl Wire {
             vectored: true,
             unflushed: None,
             flush_blocked: false,
+            flush_error: None,
             polls_of_write: 0,
             shutdown: false,
             shutdown_error: None,
@@ -113,6 +115,11 @@ impl Peer {
 
     pub(crate) fn fail_writes(&self, kind: io::ErrorKind) {
         self.change_writes(|state| state.write_error = Some(kind.into()));
+    }
+
+    /// Fails every flush.
+    pub(crate) fn fail_flushes(&self, kind: io::ErrorKind) {
+        self.change_writes(|state| state.flush_error = Some(kind));
     }
 
     pub(crate) fn fail_shutdown(&self, kind: io::ErrorKind) {
@@ -258,6 +265,9 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
+        if let Some(kind) = state.flush_error {
+            return Poll::Ready(Err(kind.into()));
+        }
         if state.flush_blocked {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
