@@ -48,6 +48,7 @@ pub struct Config {
     pub(crate) max_frame_size: u32,
     pub(crate) half_close: bool,
     pub(crate) strict_close: bool,
+    pub(crate) no_masking: bool,
 }
 
 impl Config {
@@ -100,6 +101,18 @@ impl Config {
     /// complete stream.
     pub fn strict_close(mut self, on: bool) -> Self {
         self.strict_close = on;
+        self
+    }
+
+    /// Whether neither side masks its frames, by an agreement outside of the handshake. Default:
+    /// off.
+    ///
+    /// For two private peers whose connection is encrypted: masking protects proxies that don't
+    /// know WebSockets (RFC 6455 section 10.3), and costs a pass over the bytes at both ends. Both
+    /// have to set it: a masked frame is an error then. The handshake can negotiate it instead, by
+    /// the extension `no-masking`.
+    pub fn no_masking(mut self, on: bool) -> Self {
+        self.no_masking = on;
         self
     }
 }

@@ -5,6 +5,8 @@
 mod close_frame;
 mod config;
 mod error;
+#[cfg(feature = "handshake")]
+mod handshake;
 mod protocol;
 mod stream;
 
@@ -12,5 +14,8 @@ pub use close_frame::CloseFrame;
 pub use config::{Config, PayloadType};
 pub use error::Error;
 pub use fastwebsockets;
+#[cfg(feature = "handshake")]
+#[cfg_attr(docsrs, doc(cfg(feature = "handshake")))]
+pub use handshake::{Transport, Windows, client, server};
 pub use protocol::violation::Violation;
 pub use stream::WebSocketStream;

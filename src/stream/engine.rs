@@ -18,6 +18,10 @@ use fastwebsockets::Role;
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 use tokio::io::AsyncWrite;
@@ -34,6 +38,8 @@ pub(super) struct Engine {
     pub(super) wakers: Wakers,
     /// Whether we have ended our direction of the transport.
     pub(super) transport_ended: bool,
+    /// Set once our Close has been handed over, for a transport that has to know.
+    pub(super) close_sent: Option<Arc<AtomicBool>>,
 }
 
 impl Engine {
@@ -43,10 +49,11 @@ impl Engine {
         Self {
             role,
             config,
-            inbound: Inbound::new(Decoder::new(!is_client, data)),
-            outbound: Outbound::new(is_client, data, config.max_frame_size),
+            inbound: Inbound::new(Decoder::new(!is_client && !config.no_masking, data)),
+            outbound: Outbound::new(is_client && !config.no_masking, data, config.max_frame_size),
             wakers: Wakers::default(),
             transport_ended: false,
+            close_sent: None,
         }
     }
 
@@ -145,7 +152,13 @@ impl Engine {
         side: Side,
     ) -> Poll<io::Result<()>> {
         let (outbound, mut half) = self.write_half(io.as_mut(), side);
-        ready!(outbound.poll_settle(&mut half, cx))?;
+        let settled = outbound.poll_settle(&mut half, cx);
+        if outbound.is_close_handed_over() {
+            if let Some(close_sent) = self.close_sent.take() {
+                close_sent.store(true, Ordering::Relaxed);
+            }
+        }
+        ready!(settled)?;
         if self.must_end_transport() {
             ready!(self.poll_end_transport(io, cx, side));
         }

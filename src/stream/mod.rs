@@ -15,6 +15,8 @@ use crate::{CloseFrame, Config, PayloadType};
 use engine::Engine;
 use fastwebsockets::{CloseCode, Role, WebSocket};
 use pin_project_lite::pin_project;
+#[cfg(feature = "handshake")]
+use std::sync::{Arc, atomic::AtomicBool};
 use std::{
     fmt,
     future::poll_fn,
@@ -160,7 +162,17 @@ impl<S> WebSocketStream<S> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let role = self.engine.role;
-        self.engine.is_at_rest().then(|| WebSocket::after_handshake(self.io, role))
+        self.engine.is_at_rest().then(|| {
+            let mut ws = WebSocket::after_handshake(self.io, role);
+            ws.set_auto_apply_mask(!self.engine.config.no_masking);
+            ws
+        })
+    }
+
+    /// Has this flag set once our Close has been handed to the transport.
+    #[cfg(feature = "handshake")]
+    pub(crate) fn tell_close(&mut self, flag: Arc<AtomicBool>) {
+        self.engine.close_sent = Some(flag);
     }
 
     /// Whether the peer's Close has been read.

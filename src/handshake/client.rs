@@ -1,0 +1,377 @@
+//! Opening WebSockets, over HTTP/1.1 and HTTP/2.
+//!
+//! ```no_run
+//! use fastwebsockets_stream::{PayloadType, client::{Builder, Http2}};
+//! use tokio::{io::AsyncWriteExt, net::TcpStream};
+//!
+//! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+//! let builder = Builder::new("ws://127.0.0.1:8080/echo").config(PayloadType::Binary);
+//!
+//! // A connection of its own, by an upgrade of HTTP/1.1.
+//! let (mut stream, _response) =
+//!     builder.http1(TcpStream::connect("127.0.0.1:8080").await?).await?;
+//! stream.write_all(b"hello").await?;
+//!
+//! // Any number of them on one connection of HTTP/2.
+//! let connection = Http2::handshake(TcpStream::connect("127.0.0.1:8080").await?).await?;
+//! let (one, two) = tokio::try_join!(builder.http2(&connection), builder.http2(&connection))?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod http2;
+
+pub use error::{HandshakeError, Refusal};
+pub use http2::Http2;
+
+use super::{
+    headers::{self, NO_MASKING, VERSION, WEBSOCKET},
+    transport::Transport,
+};
+use crate::{Config, WebSocketStream};
+use fastwebsockets::Role;
+use http_body_util::Empty;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
+    body::{Body, Bytes, Incoming},
+    client::conn,
+    ext::Protocol,
+    header::{
+        CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+        TRANSFER_ENCODING, UPGRADE,
+    },
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// How long a handshake may take, unless configured.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Headers that the handshake itself sets.
+const OWN_HEADERS: [HeaderName; 10] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    HOST,
+    SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What comes of a handshake: the stream, and the server's response with its headers (the
+/// subprotocol is in `sec-websocket-protocol`).
+pub type Connected = (WebSocketStream<Transport>, Response<()>);
+
+/// A WebSocket to open. The same one can be opened any number of times.
+///
+/// What can be wrong with it is reported when it is opened.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    uri: Result<Uri, HandshakeError>,
+    config: Config,
+    subprotocols: Vec<String>,
+    headers: HeaderMap,
+    bad_header: Option<HandshakeError>,
+    timeout: Duration,
+    no_masking: bool,
+}
+
+impl Builder {
+    /// A WebSocket at this address: `ws`, `wss`, `http` or `https`, with a host.
+    pub fn new(uri: impl TryInto<Uri>) -> Self {
+        let uri = uri.try_into().ok().filter(|uri| {
+            matches!(uri.scheme_str(), Some("ws" | "wss" | "http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        Self {
+            uri: uri.ok_or(HandshakeError::Uri),
+            config: Config::default(),
+            subprotocols: Vec::new(),
+            headers: HeaderMap::new(),
+            bad_header: None,
+            timeout: TIMEOUT,
+            no_masking: false,
+        }
+    }
+
+    /// How the stream behaves.
+    pub fn config(mut self, config: impl Into<Config>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// The subprotocols to offer, best first (RFC 6455 section 1.9).
+    pub fn subprotocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// A header of the request besides those that belong to the handshake, which are refused
+    /// ([`HandshakeError::Header`]).
+    pub fn header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Self {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) if !OWN_HEADERS.contains(&name) => {
+                self.headers.append(name, value);
+            }
+            (Ok(name), _) => self.bad_header = Some(HandshakeError::Header(Some(name))),
+            (Err(_), _) => self.bad_header = Some(HandshakeError::Header(None)),
+        }
+        self
+    }
+
+    /// The `Origin` of the request (RFC 6455 section 4.1). Only browsers have to send one.
+    pub fn origin(self, origin: impl TryInto<HeaderValue>) -> Self {
+        self.header(ORIGIN, origin)
+    }
+
+    /// How long the whole handshake may take. Default: 30 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Offers the extension `no-masking` (draft-damjanovic-websockets-nomasking): if the server
+    /// accepts it, neither side masks. Default: off.
+    ///
+    /// It is offered for `wss` and `https` only, as the draft demands: a frame that isn't masked
+    /// can confuse a proxy that doesn't know WebSockets (RFC 6455 section 10.3).
+    pub fn no_masking(mut self, on: bool) -> Self {
+        self.no_masking = on;
+        self
+    }
+
+    /// Opens it over a connected transport of its own, by an upgrade of HTTP/1.1 (RFC 6455
+    /// section 4.1). TLS, if any, is the transport's.
+    ///
+    /// # Errors
+    ///
+    /// As [`HandshakeError`] says. The transport is closed then.
+    pub async fn http1<S>(&self, io: S) -> Result<Connected, HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.in_time(async {
+            let key = headers::new_key();
+            let request = self.http1_request(&key)?;
+            let (mut sender, connection) = conn::http1::handshake(TokioIo::new(io)).await?;
+            // It ends with the response, or passes the transport on; its errors are the response's.
+            tokio::spawn(connection.with_upgrades());
+            let response = sender.send_request(request).await?;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                return Err(Refusal::read(response).await.into());
+            }
+            check_http1_response(response.headers(), &key)?;
+            let config = self.check_negotiation(response.headers())?;
+            let (parts, upgraded) = upgrade(response).await?;
+            let transport = Transport::new(upgraded);
+            let stream = WebSocketStream::after_handshake(transport, Role::Client, config);
+            Ok((stream, parts))
+        })
+        .await
+    }
+
+    /// Opens it as a stream of an HTTP/2 connection (RFC 8441), beside others and beside ordinary
+    /// requests. It waits for the server's SETTINGS, and for room among the streams that the server
+    /// allows at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`HandshakeError`] says; the connection and its other streams live on.
+    pub async fn http2(&self, connection: &Http2) -> Result<Connected, HandshakeError> {
+        self.in_time(async {
+            connection.wait_for_extended_connect().await?;
+            self.extended_connect(|request| connection.send_request(request)).await
+        })
+        .await
+    }
+
+    /// Like [`http2`](Self::http2), on a connection that was made with hyper. Whoever made it has
+    /// to know that the server takes extended CONNECT: `SendRequest` can't tell. Others reset the
+    /// stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`HandshakeError`] says.
+    pub async fn http2_with<B>(
+        &self,
+        sender: &mut conn::http2::SendRequest<B>,
+    ) -> Result<Connected, HandshakeError>
+    where
+        B: Body + Default + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.in_time(async {
+            sender.ready().await?;
+            self.extended_connect(|request| sender.send_request(request.map(|_| B::default())))
+                .await
+        })
+        .await
+    }
+
+    async fn extended_connect<F>(
+        &self,
+        send: impl FnOnce(Request<Empty<Bytes>>) -> F,
+    ) -> Result<Connected, HandshakeError>
+    where
+        F: Future<Output = hyper::Result<Response<Incoming>>>,
+    {
+        let response = send(self.http2_request()?).await?;
+        // hyper gives the stream for this status only, of all that RFC 9110 allows.
+        if response.status() != StatusCode::OK {
+            return Err(Refusal::read(response).await.into());
+        }
+        let config = self.check_negotiation(response.headers())?;
+        let (parts, upgraded) = upgrade(response).await?;
+        let close_sent = Arc::new(AtomicBool::new(false));
+        let transport = Transport::http2_client(upgraded, Arc::clone(&close_sent));
+        let mut stream = WebSocketStream::after_handshake(transport, Role::Client, config);
+        stream.tell_close(close_sent);
+        Ok((stream, parts))
+    }
+
+    async fn in_time<T>(
+        &self,
+        handshake: impl Future<Output = Result<T, HandshakeError>>,
+    ) -> Result<T, HandshakeError> {
+        let done = tokio::time::timeout(self.timeout, handshake).await;
+        done.unwrap_or(Err(HandshakeError::TimedOut))
+    }
+
+    fn http1_request(&self, key: &str) -> Result<Request<Empty<Bytes>>, HandshakeError> {
+        let uri = self.uri()?;
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = path_of(uri)?;
+        let headers = request.headers_mut();
+        headers.insert(HOST, header(authority_of(uri)?)?);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
+        headers.insert(SEC_WEBSOCKET_KEY, header(key)?);
+        self.add_headers(headers)?;
+        Ok(request)
+    }
+
+    /// Without key, `Connection` and `Upgrade` (RFC 8441 section 5).
+    fn http2_request(&self) -> Result<Request<Empty<Bytes>>, HandshakeError> {
+        let uri = self.uri()?;
+        let scheme = if is_encrypted(uri) { "https" } else { "http" };
+        let uri = Uri::builder()
+            .scheme(scheme)
+            .authority(authority_of(uri)?)
+            .path_and_query(path_of(uri)?.path_and_query().map_or("/", |path| path.as_str()))
+            .build()
+            .map_err(|_| HandshakeError::Uri)?;
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = Method::CONNECT;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(Protocol::from_static(WEBSOCKET));
+        self.add_headers(request.headers_mut())?;
+        Ok(request)
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) -> Result<(), HandshakeError> {
+        if let Some(error) = &self.bad_header {
+            return Err(error.clone());
+        }
+        headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
+        if !self.subprotocols.is_empty() {
+            let offered = header(&self.subprotocols.join(", "))?;
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, offered);
+            let offered = headers::subprotocols(headers).map(|offered| offered.len());
+            if offered != Ok(self.subprotocols.len()) {
+                return Err(HandshakeError::Header(Some(SEC_WEBSOCKET_PROTOCOL)));
+            }
+        }
+        if self.offers_no_masking() {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(NO_MASKING));
+        }
+        headers.extend(self.headers.clone());
+        Ok(())
+    }
+
+    fn uri(&self) -> Result<&Uri, HandshakeError> {
+        self.uri.as_ref().map_err(Clone::clone)
+    }
+
+    fn offers_no_masking(&self) -> bool {
+        self.no_masking && self.uri.as_ref().is_ok_and(is_encrypted)
+    }
+
+    /// A server may only answer what was offered (RFC 6455 section 4.1).
+    fn check_negotiation(&self, headers: &HeaderMap) -> Result<Config, HandshakeError> {
+        let malformed = |headers::Malformed| HandshakeError::Subprotocol;
+        match headers::subprotocols(headers).map_err(malformed)?[..] {
+            [] => {}
+            [name] if self.subprotocols.iter().any(|offered| offered == name) => {}
+            _ => return Err(HandshakeError::Subprotocol),
+        }
+        let malformed = |headers::Malformed| HandshakeError::Extension;
+        match &headers::extensions(headers).map_err(malformed)?[..] {
+            [] => Ok(self.config),
+            [extension] if self.offers_no_masking() && extension.is_no_masking() => {
+                Ok(self.config.no_masking(true))
+            }
+            _ => Err(HandshakeError::Extension),
+        }
+    }
+}
+
+/// RFC 6455 section 4.1: what the client must verify.
+fn check_http1_response(headers: &HeaderMap, key: &str) -> Result<(), HandshakeError> {
+    if !headers::has_token(headers, UPGRADE, WEBSOCKET) {
+        return Err(HandshakeError::Upgrade);
+    }
+    if !headers::has_token(headers, CONNECTION, "upgrade") {
+        return Err(HandshakeError::Connection);
+    }
+    let accept = headers::single(headers, SEC_WEBSOCKET_ACCEPT);
+    if accept.is_none_or(|accept| accept.as_bytes() != headers::accept(key.as_bytes()).as_bytes()) {
+        return Err(HandshakeError::Accept);
+    }
+    Ok(())
+}
+
+async fn upgrade(
+    response: Response<Incoming>,
+) -> Result<(Response<()>, hyper::upgrade::Upgraded), HandshakeError> {
+    let (mut parts, body) = response.into_parts();
+    let on_upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
+    drop(body);
+    let on_upgrade = on_upgrade.ok_or(HandshakeError::Upgrade)?;
+    let upgraded = on_upgrade.await?;
+    Ok((Response::from_parts(parts, ()), upgraded))
+}
+
+fn is_encrypted(uri: &Uri) -> bool {
+    matches!(uri.scheme_str(), Some("wss" | "https"))
+}
+
+fn path_of(uri: &Uri) -> Result<Uri, HandshakeError> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    path.parse().map_err(|_| HandshakeError::Uri)
+}
+
+/// Host and port, without what may come before an `@`: it doesn't belong into a request.
+fn authority_of(uri: &Uri) -> Result<&str, HandshakeError> {
+    let authority = uri.authority().ok_or(HandshakeError::Uri)?.as_str();
+    Ok(authority.rsplit('@').next().unwrap_or(authority))
+}
+
+fn header(value: &str) -> Result<HeaderValue, HandshakeError> {
+    HeaderValue::from_str(value).map_err(|_| HandshakeError::Header(None))
+}

@@ -1,0 +1,138 @@
+//! What carries a WebSocket after its handshake.
+
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    runtime::Handle,
+    time::timeout,
+};
+
+/// How long a dropped HTTP/2 stream may take to bring out what it was given.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// The connection or HTTP/2 stream that carries a WebSocket after its handshake.
+///
+/// It can be dropped as a TCP socket can: what was written still goes out. The kernel does that
+/// for TCP. For HTTP/2, hyper's client forgets what it has not sent yet, so a dropped stream goes
+/// on in a task of its own until the server has ended it, 30 seconds at most.
+pub struct Transport {
+    /// There until it is dropped.
+    io: Option<TokioIo<Upgraded>>,
+    linger: Option<Linger>,
+}
+
+/// What the task of a dropped stream needs.
+struct Linger {
+    runtime: Handle,
+    /// Whether our Close has been handed over.
+    close_sent: Arc<AtomicBool>,
+}
+
+impl Transport {
+    /// A transport that can simply be dropped.
+    pub(super) fn new(io: Upgraded) -> Self {
+        Self { io: Some(TokioIo::new(io)), linger: None }
+    }
+
+    /// A stream of hyper's HTTP/2 client. The flag tells, once it is set, that our Close was given
+    /// to it.
+    pub(super) fn http2_client(io: Upgraded, close_sent: Arc<AtomicBool>) -> Self {
+        let linger = Linger { runtime: Handle::current(), close_sent };
+        Self { io: Some(TokioIo::new(io)), linger: Some(linger) }
+    }
+
+    /// Whether the server ends this stream first, because it gets our Close.
+    fn server_ends_first(&self) -> bool {
+        self.linger.as_ref().is_some_and(|linger| linger.close_sent.load(Ordering::Relaxed))
+    }
+
+    fn io(&mut self) -> Pin<&mut TokioIo<Upgraded>> {
+        Pin::new(self.io.as_mut().expect("only dropping takes it"))
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        if let (Some(io), Some(linger)) = (self.io.take(), self.linger.take()) {
+            let close_sent = linger.close_sent.load(Ordering::Relaxed);
+            linger.runtime.spawn(async move {
+                let _in_time = timeout(LINGER, end(io, close_sent)).await;
+            });
+        }
+    }
+}
+
+/// Ends our direction of an HTTP/2 stream and waits for the server to end its own: then everything
+/// has arrived, and nothing is reset.
+///
+/// After a Close it is the server that ends first, as on TCP (RFC 6455 section 7.1.1). Some break
+/// the whole connection when END_STREAM comes for a stream that they are done with.
+async fn end(mut io: TokioIo<Upgraded>, close_sent: bool) -> io::Result<()> {
+    if !close_sent {
+        io.shutdown().await?;
+    }
+    let mut dropped = vec![0; 4096];
+    while io.read(&mut dropped).await? > 0 {}
+    io.shutdown().await
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.io().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.io().poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io().poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.server_ends_first() {
+            return Poll::Ready(Ok(()));
+        }
+        self.io().poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}

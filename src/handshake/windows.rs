@@ -1,0 +1,69 @@
+//! How much may be under way on HTTP/2.
+
+use hyper::{client, server};
+
+/// Flow control of an HTTP/2 connection (RFC 9113 section 5.2): how many bytes a peer may send
+/// that nobody has read yet.
+///
+/// A stream moves at most its window per round trip: 8 MiB over 50 ms are 160 MB/s, where hyper's
+/// own defaults allow 19 to 36. The window of the connection is shared by its streams. It should be
+/// larger than a stream's window times the number of readers that may stall at a time, or those
+/// stop all others. A window is also the most memory that a peer can fill in a stalled stream or a
+/// connection; nothing is allocated beforehand.
+///
+/// ```
+/// use fastwebsockets_stream::Windows;
+/// use hyper_util::rt::TokioExecutor;
+///
+/// let windows = Windows::default();
+/// let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+/// windows.apply_to_server(&mut http2);
+///
+/// // hyper-util's builder for both versions takes the same numbers.
+/// let mut both = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+/// both.http2()
+///     .enable_connect_protocol()
+///     .initial_stream_window_size(windows.stream)
+///     .initial_connection_window_size(windows.connection)
+///     .max_frame_size(windows.frame);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Bytes of one stream.
+    pub stream: u32,
+    /// Bytes of all streams of a connection together.
+    pub connection: u32,
+    /// The largest DATA frame that the peer may send, in bytes: 16 384 to 16 777 215.
+    pub frame: u32,
+}
+
+impl Windows {
+    /// Few fast streams: 8 MiB a stream, 128 MiB a connection, frames of 64 KiB. The default.
+    pub const FAST: Self = Self { stream: 8 << 20, connection: 128 << 20, frame: 64 << 10 };
+
+    /// Many small streams: 256 KiB a stream, 64 MiB a connection, frames of 16 KiB.
+    pub const MANY: Self = Self { stream: 256 << 10, connection: 64 << 20, frame: 16 << 10 };
+
+    /// Sets hyper's builder of HTTP/2 servers, and allows extended CONNECT.
+    pub fn apply_to_server<E>(self, http2: &mut server::conn::http2::Builder<E>) {
+        http2
+            .enable_connect_protocol()
+            .initial_stream_window_size(self.stream)
+            .initial_connection_window_size(self.connection)
+            .max_frame_size(self.frame);
+    }
+
+    /// Sets hyper's builder of HTTP/2 clients.
+    pub fn apply_to_client<E: Clone>(self, http2: &mut client::conn::http2::Builder<E>) {
+        http2
+            .initial_stream_window_size(self.stream)
+            .initial_connection_window_size(self.connection)
+            .max_frame_size(self.frame);
+    }
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self::FAST
+    }
+}
