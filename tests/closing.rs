@@ -457,6 +457,34 @@ async fn a_shutdown_whose_flush_fails_asks_what_the_peer_said() {
     }
 }
 
+#[test]
+fn a_shutdown_that_asks_what_the_peer_said_leaves_the_reader_its_wake_up() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        let mut memory = [0; 9];
+        let mut buf = ReadBuf::new(&mut memory);
+        let (mut reader, mut writer) = (task::spawn(()), task::spawn(()));
+        assert_pending!(reader.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf)));
+        peer.fail_flushes(ErrorKind::Other);
+        assert_ready_err!(writer.enter(|cx, _| Pin::new(&mut stream).poll_shutdown(cx)));
+        peer.send(&frames::close_to(role, 1000, ""));
+        assert!(reader.is_woken());
+        assert_ready_ok!(reader.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf)));
+    }
+}
+
+#[tokio::test]
+async fn an_answering_shutdown_whose_flush_fails_is_no_error() {
+    for role in ROLES {
+        let (mut stream, peer) = half_closing(role);
+        peer.send(&frames::close_to(role, 1000, ""));
+        expect_eof(&mut stream).await;
+        in_time(stream.write_all(b"response")).await.unwrap();
+        peer.fail_flushes(ErrorKind::Other);
+        in_time(stream.shutdown()).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn close_refuses_what_may_not_be_sent() {
     for role in ROLES {

@@ -56,6 +56,11 @@ impl Wakers {
         }
     }
 
+    /// The task that reads, or nobody.
+    pub(super) fn reader(&self) -> Waker {
+        self.reader.clone().unwrap_or_else(|| Waker::noop().clone())
+    }
+
     /// Polls the write direction of the transport for `side`.
     ///
     /// `poll` is called with the task's own waker first. If it has to wait and there is another

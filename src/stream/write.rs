@@ -60,23 +60,27 @@ impl Engine {
         let code = self.inbound.close_frame().map_or(Some(NORMAL), CloseFrame::number);
         self.outbound.queue_close(code, "");
         let settled = ready!(self.poll_settle(io.as_mut(), cx, Side::Writer));
-        if settled.is_err() && self.outbound.is_close_handed_over() && self.peer_spoke(io, cx) {
+        if settled.is_err() && self.outbound.is_close_handed_over() && self.peer_spoke(io) {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(self.settled(settled))
     }
 
-    /// Whether there is something of the peer's to read, or its Close.
+    /// Whether the peer's Close has come, or something of the peer's is there to read.
     ///
     /// A peer that has our Close may answer with its own and end both directions of the transport
     /// at once, as HTTP/2 servers do with RST_STREAM(NO_ERROR). That the transport can't be flushed
     /// any more is no error then. The reader learns from the end of the stream how it was.
-    fn peer_spoke<S: AsyncRead + AsyncWrite>(
-        &mut self,
-        io: Pin<&mut S>,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        self.inbound.end.is_none() && matches!(self.poll_fill_buf(io, cx), Poll::Ready(Ok(_)))
+    fn peer_spoke<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) -> bool {
+        match self.inbound.end {
+            Some(end) => matches!(end, End::Closed | End::Aborted),
+            None => {
+                // The transport wakes whoever asked last, so this has to ask for the reader.
+                let reader = self.wakers.reader();
+                let read = self.poll_fill_buf(io, &mut Context::from_waker(&reader));
+                matches!(read, Poll::Ready(Ok(_)))
+            }
+        }
     }
 
     /// The whole closing handshake: our Close, the peer's, and the end of the transport.
