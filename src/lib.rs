@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "handshake", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "handshake"), doc = "A WebSocket as a byte stream.")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
 //! The client's side of the handshake, with responses made byte by byte.
+#![cfg(feature = "handshake")]
 
 mod common;
 mod http;

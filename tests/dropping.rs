@@ -1,6 +1,7 @@
 //! A stream can be dropped right after its last flush or shutdown: everything arrives.
 //!
 //! `DROPS=200 cargo test --release --test dropping` repeats each case 200 times.
+#![cfg(feature = "handshake")]
 
 mod common;
 mod http;

@@ -1,4 +1,5 @@
 //! Many WebSockets on one HTTP/2 connection.
+#![cfg(feature = "handshake")]
 
 mod common;
 mod http;

@@ -1,4 +1,5 @@
 //! The server's side of the handshake, with requests made byte by byte.
+#![cfg(feature = "handshake")]
 
 mod common;
 mod http;

@@ -19,11 +19,19 @@
 //! # }
 //! ```
 
+#[cfg(feature = "connect")]
+mod connect;
 mod error;
 mod http2;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use error::{HandshakeError, Refusal};
 pub use http2::Http2;
+/// The TLS library, for a configuration of one's own: [`Builder::tls_config`].
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tokio_rustls::rustls;
 
 use super::{
     headers::{self, NO_MASKING, VERSION, WEBSOCKET},
@@ -84,6 +92,8 @@ pub struct Builder {
     bad_header: Option<HandshakeError>,
     timeout: Duration,
     no_masking: bool,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Builder {
@@ -101,6 +111,8 @@ impl Builder {
             bad_header: None,
             timeout: TIMEOUT,
             no_masking: false,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 

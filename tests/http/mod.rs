@@ -102,6 +102,30 @@ pub(crate) async fn serve_connection<S, F>(
         .initial_connection_window_size(windows.connection)
         .max_frame_size(windows.frame)
         .max_concurrent_streams(1500);
+    serve_with(http, io, acceptor, serve).await;
+}
+
+/// A server of both versions that takes WebSockets over HTTP/1.1 only.
+pub(crate) async fn serve_without_extended_connect<S, F>(
+    io: S,
+    serve: impl Fn(Upgrade) -> F + Clone + Send + 'static,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let http = auto::Builder::new(TokioExecutor::new());
+    serve_with(http, io, Arc::new(Acceptor::new()), serve).await;
+}
+
+async fn serve_with<S, F>(
+    http: auto::Builder<TokioExecutor>,
+    io: S,
+    acceptor: Arc<Acceptor>,
+    serve: impl Fn(Upgrade) -> F + Clone + Send + 'static,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let service = service_fn(move |mut request: Request<_>| {
         let (acceptor, serve) = (Arc::clone(&acceptor), serve.clone());
         async move { Ok::<_, Infallible>(respond(&mut request, &acceptor, serve)) }

@@ -40,6 +40,10 @@ pub enum HandshakeError {
     Http(Arc<hyper::Error>),
     /// The HTTP/2 connection has ended.
     ConnectionClosed,
+    /// The host could not be resolved or reached, or TLS could not be agreed on.
+    Connect(Arc<io::Error>),
+    /// The address asks for what was not compiled in; this feature of the crate has it.
+    MissingFeature(&'static str),
 }
 
 impl HandshakeError {
@@ -53,7 +57,10 @@ impl HandshakeError {
             | HandshakeError::Accept
             | HandshakeError::Subprotocol
             | HandshakeError::Extension => io::ErrorKind::InvalidData,
-            HandshakeError::ExtendedConnectUnsupported => io::ErrorKind::Unsupported,
+            HandshakeError::ExtendedConnectUnsupported | HandshakeError::MissingFeature(_) => {
+                io::ErrorKind::Unsupported
+            }
+            HandshakeError::Connect(error) => error.kind(),
             HandshakeError::TimedOut => io::ErrorKind::TimedOut,
             HandshakeError::Http(_) | HandshakeError::ConnectionClosed => {
                 io::ErrorKind::ConnectionAborted
@@ -108,6 +115,10 @@ impl fmt::Display for HandshakeError {
             HandshakeError::TimedOut => f.write_str("the handshake took too long"),
             HandshakeError::Http(_) => f.write_str("the connection failed"),
             HandshakeError::ConnectionClosed => f.write_str("the HTTP/2 connection has ended"),
+            HandshakeError::Connect(error) => write!(f, "no connection: {error}"),
+            HandshakeError::MissingFeature(feature) => {
+                write!(f, "enable the feature {feature:?} of fastwebsockets-stream for that")
+            }
         }
     }
 }

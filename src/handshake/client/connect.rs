@@ -1,0 +1,56 @@
+//! From an address to a stream.
+
+use super::{Builder, Connected, HandshakeError, is_encrypted};
+use hyper::Uri;
+use std::{io, sync::Arc};
+use tokio::net::TcpStream;
+
+impl Builder {
+    /// Connects to the host of the address and opens the WebSocket.
+    ///
+    /// All addresses that the name resolves to are tried in turn. `ws` and `http` go over
+    /// HTTP/1.1. `wss` and `https` (feature `tls`) offer both versions in the TLS handshake and
+    /// take HTTP/2 when the server chooses it and offers extended CONNECT, else HTTP/1.1, on a new
+    /// connection if need be. For many WebSockets on one connection, see
+    /// [`Http2`](super::Http2).
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Connect`] if there is no connection, and as
+    /// [`http1`](Self::http1) and [`http2`](Self::http2).
+    pub async fn connect(&self) -> Result<Connected, HandshakeError> {
+        self.in_time(async {
+            if is_encrypted(self.uri()?) {
+                return self.connect_tls().await;
+            }
+            // Boxed: it has its own timeout around much the same again.
+            Box::pin(self.http1(self.connect_tcp(80).await?)).await
+        })
+        .await
+    }
+
+    pub(super) async fn connect_tcp(&self, port: u16) -> Result<TcpStream, HandshakeError> {
+        let uri = self.uri()?;
+        let port = uri.port_u16().unwrap_or(port);
+        let tcp = TcpStream::connect((host(uri)?, port)).await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn connect_tls(&self) -> Result<Connected, HandshakeError> {
+        Err(HandshakeError::MissingFeature("tls"))
+    }
+}
+
+/// The host, an IPv6 address without its brackets.
+pub(super) fn host(uri: &Uri) -> Result<&str, HandshakeError> {
+    let host = uri.host().ok_or(HandshakeError::Uri)?;
+    Ok(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        HandshakeError::Connect(Arc::new(error))
+    }
+}

@@ -1,0 +1,58 @@
+//! TLS for `wss` and `https`.
+
+use super::{Builder, Connected, HandshakeError, Http2, connect::host};
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::{io, sync::Arc};
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, crypto::ring, pki_types::ServerName},
+};
+
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
+impl Builder {
+    /// The TLS configuration of [`connect`](Self::connect): root certificates, a certificate of
+    /// the client. What it offers as ALPN is replaced. Default: the platform's root certificates.
+    pub fn tls_config(mut self, config: impl Into<Arc<ClientConfig>>) -> Self {
+        self.tls = Some(config.into());
+        self
+    }
+
+    pub(super) async fn connect_tls(&self) -> Result<Connected, HandshakeError> {
+        let io = self.tls_stream(&[HTTP2, HTTP1]).await?;
+        if io.get_ref().1.alpn_protocol() != Some(HTTP2) {
+            return Box::pin(self.http1(io)).await;
+        }
+        let connection = Http2::handshake(io).await?;
+        match Box::pin(self.http2(&connection)).await {
+            Err(HandshakeError::ExtendedConnectUnsupported) => {
+                let io = self.tls_stream(&[HTTP1]).await?;
+                Box::pin(self.http1(io)).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// A connection that offers these versions of HTTP.
+    async fn tls_stream(&self, alpn: &[&[u8]]) -> Result<TlsStream<TcpStream>, HandshakeError> {
+        let mut config = match &self.tls {
+            Some(config) => ClientConfig::clone(config),
+            None => platform_config().map_err(io::Error::other)?,
+        };
+        config.alpn_protocols = alpn.iter().map(|version| version.to_vec()).collect();
+        let name = ServerName::try_from(host(self.uri()?)?).map_err(|_| HandshakeError::Uri)?;
+        let tcp = self.connect_tcp(443).await?;
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(connector.connect(name.to_owned(), tcp).await?)
+    }
+}
+
+fn platform_config() -> Result<ClientConfig, tokio_rustls::rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.with_platform_verifier()?.with_no_client_auth())
+}

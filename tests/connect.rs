@@ -1,0 +1,156 @@
+//! From an address to a stream, with TLS and without.
+#![cfg(feature = "tls")]
+
+mod common;
+mod http;
+
+use common::in_time;
+use fastwebsockets_stream::{
+    client::{Builder, HandshakeError, rustls},
+    server::{Acceptor, Upgrade},
+};
+use http::{Server, echo, serve_connection};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+struct TlsServer {
+    address: SocketAddr,
+    certificate: CertificateDer<'static>,
+    /// The versions of HTTP that WebSockets came over.
+    versions: Arc<Mutex<Vec<hyper::Version>>>,
+    _accepting: JoinSet<()>,
+}
+
+impl TlsServer {
+    /// Offers these versions; `extended` tells whether it takes WebSockets over HTTP/2.
+    async fn start(alpn: &[&str], extended: bool) -> Self {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = key.cert.der().clone();
+        let private = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], private)
+            .unwrap();
+        config.alpn_protocols = alpn.iter().map(|version| version.as_bytes().to_vec()).collect();
+        let tls = TlsAcceptor::from(Arc::new(config));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let versions = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&versions);
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let (tls, seen) = (tls.clone(), Arc::clone(&seen));
+                connections.spawn(async move {
+                    let Ok(io) = tls.accept(tcp).await else { return };
+                    let serve = move |upgrade: Upgrade| {
+                        seen.lock().unwrap().push(upgrade.version());
+                        echo(upgrade)
+                    };
+                    if extended {
+                        serve_connection(io, Arc::new(Acceptor::new()), serve).await;
+                    } else {
+                        http::serve_without_extended_connect(io, serve).await;
+                    }
+                });
+            }
+        });
+        Self { address, certificate, versions, _accepting: accepting }
+    }
+
+    fn builder(&self) -> Builder {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Builder::new(format!("wss://localhost:{}/", self.address.port())).tls_config(config)
+    }
+}
+
+async fn hello(builder: &Builder) {
+    let (mut stream, _) = in_time(builder.connect()).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    stream.flush().await.unwrap();
+    let mut received = [0; 5];
+    in_time(stream.read_exact(&mut received)).await.unwrap();
+    assert_eq!(&received, b"hello");
+    in_time(stream.close(1000, "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_version_is_what_the_server_chooses_and_can() {
+    use hyper::Version;
+    for (alpn, extended, expected) in [
+        (&["h2", "http/1.1"][..], true, Version::HTTP_2),
+        (&["http/1.1"], true, Version::HTTP_11),
+        (&[], true, Version::HTTP_11),
+        // HTTP/2 without extended CONNECT: again, over HTTP/1.1.
+        (&["h2", "http/1.1"], false, Version::HTTP_11),
+    ] {
+        let server = TlsServer::start(alpn, extended).await;
+        hello(&server.builder()).await;
+        assert_eq!(*server.versions.lock().unwrap(), [expected], "{alpn:?} {extended}");
+    }
+}
+
+#[tokio::test]
+async fn without_tls_it_is_http1() {
+    let server = Server::start(Acceptor::new(), echo).await;
+    hello(&server.builder()).await;
+    // `localhost` may be an IPv6 address first, where nobody listens.
+    hello(&Builder::new(format!("ws://localhost:{}/", server.address.port()))).await;
+    hello(&Builder::new(format!("http://127.0.0.1:{}", server.address.port()))).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_an_error() {
+    let server = TlsServer::start(&["h2", "http/1.1"], true).await;
+    let other = TlsServer::start(&["h2", "http/1.1"], true).await;
+    let uri = format!("wss://localhost:{}/", server.address.port());
+    for builder in [Builder::new(uri), {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(other.certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Builder::new(format!("wss://localhost:{}/", server.address.port())).tls_config(config)
+    }] {
+        let error = in_time(builder.connect()).await.unwrap_err();
+        assert!(matches!(error, HandshakeError::Connect(_)), "{error}");
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
+    assert!(server.versions.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_there_is_an_error() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for scheme in ["ws", "wss"] {
+        let builder = Builder::new(format!("{scheme}://{closed}/"));
+        let error = in_time(builder.connect()).await.unwrap_err();
+        assert_eq!(std::io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+    }
+}
