@@ -16,7 +16,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use std::{convert::Infallible, error::Error, io, path::PathBuf, sync::Arc};
+use std::{convert::Infallible, error::Error, future::ready, io, path::PathBuf, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
@@ -45,20 +45,21 @@ async fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind(&arguments.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     println!("listening on {scheme}://{}/", listener.local_addr()?);
-    loop {
+    for connection in 1u64.. {
         let (tcp, _) = listener.accept().await?;
         tcp.set_nodelay(true)?;
         let tls = tls.clone();
         tokio::spawn(async move {
             match tls {
-                None => serve(tcp).await,
+                None => serve(tcp, connection).await,
                 Some(tls) => match tls.accept(tcp).await {
-                    Ok(io) => serve(io).await,
-                    Err(error) => println!("no TLS: {error}"),
+                    Ok(io) => serve(io, connection).await,
+                    Err(error) => println!("connection {connection}: no TLS: {error}"),
                 },
             }
         });
     }
+    Ok(())
 }
 
 fn parse_arguments() -> Result<Arguments, BoxError> {
@@ -108,7 +109,10 @@ fn tls_acceptor(identity: Identity) -> Result<TlsAcceptor, BoxError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(io: S) {
+async fn serve<S>(io: S, connection: u64)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let windows = Windows::default();
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http2()
@@ -116,17 +120,30 @@ async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(io: S) {
         .initial_stream_window_size(windows.stream)
         .initial_connection_window_size(windows.connection)
         .max_frame_size(windows.frame);
-    let service = service_fn(async |mut request| Ok::<_, Infallible>(respond(&mut request)));
+    let service = service_fn(move |mut request| {
+        ready(Ok::<_, Infallible>(respond(&mut request, connection)))
+    });
     if let Err(error) = http.serve_connection_with_upgrades(TokioIo::new(io), service).await {
-        println!("a connection failed: {error}");
+        println!("connection {connection}: {error}");
     }
 }
 
-fn respond<B>(request: &mut Request<B>) -> Response<Full<Bytes>> {
+fn respond<B>(request: &mut Request<B>, connection: u64) -> Response<Full<Bytes>> {
+    let protocol = request.extensions().get::<hyper::ext::Protocol>();
+    let what = format!(
+        "connection {connection}: {:?} {} {} :protocol={}",
+        request.version(),
+        request.method(),
+        request.uri().path(),
+        protocol.map_or("-", |protocol| protocol.as_str()),
+    );
     let payload_type = match request.uri().path() {
         "/echo" => PayloadType::Binary,
         "/text" => PayloadType::Text,
-        "/" => return page(),
+        "/" => {
+            println!("{what}: the page");
+            return page();
+        }
         _ => return status(StatusCode::NOT_FOUND),
     };
     let config = Config::new().payload_type(payload_type).half_close(true);
@@ -134,17 +151,10 @@ fn respond<B>(request: &mut Request<B>) -> Response<Full<Bytes>> {
     let acceptor = server::Acceptor::new().config(config).subprotocols(["echo"]);
     match acceptor.accept(request) {
         Err(refused) => {
-            println!("{:?} {}: {refused}", request.version(), request.uri().path());
+            println!("{what}: {refused}");
             refused.response()
         }
         Ok((response, upgrade)) => {
-            let what = format!(
-                "{:?} {} {} :protocol={}",
-                request.version(),
-                request.method(),
-                request.uri().path(),
-                request.extensions().get::<hyper::ext::Protocol>().map_or("-", |p| p.as_str()),
-            );
             tokio::spawn(async move {
                 match echo(upgrade).await {
                     Ok(bytes) => println!("{what}: {bytes} bytes echoed"),

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, body::Bytes};
 use std::{
     collections::VecDeque,
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -325,6 +326,194 @@ async fn a_window_fills_a_path_of_50_milliseconds() {
     // 160 is what the window allows; hyper's own windows give 19 to 36. The bound leaves room for
     // a debug build on a busy machine, and none for those.
     assert!(rate > 45.0, "{rate:.0} MB/s");
+}
+
+/// A server that accepts a WebSocket and does then what it is told to.
+async fn misbehaving<F>(
+    misbehave: impl FnOnce(h2::RecvStream, h2::SendStream<Bytes>) -> F + Send + 'static,
+) -> (Http2, Stream)
+where
+    F: Future<Output = ()> + Send,
+{
+    let (ours, theirs) = tokio::io::duplex(100_000);
+    tokio::spawn(async move {
+        let mut builder = h2::server::Builder::new();
+        builder.enable_connect_protocol();
+        let mut connection = builder.handshake::<_, Bytes>(theirs).await.unwrap();
+        let (request, mut respond) = connection.accept().await.unwrap().unwrap();
+        let send = respond.send_response(hyper::Response::new(()), false).unwrap();
+        let misbehaviour = misbehave(request.into_body(), send);
+        let connection = async { while let Some(Ok(_)) = connection.accept().await {} };
+        tokio::join!(misbehaviour, connection);
+    });
+    let connection = Http2::handshake(ours).await.unwrap();
+    let builder = fastwebsockets_stream::client::Builder::new("ws://localhost/");
+    let (stream, _) = in_time(builder.http2(&connection)).await.unwrap();
+    (connection, stream)
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_is_never_an_end_of_file() {
+    for reason in [h2::Reason::CANCEL, h2::Reason::NO_ERROR, h2::Reason::INTERNAL_ERROR] {
+        let (_connection, mut stream) = misbehaving(move |_, mut send| async move {
+            send.send_data(Bytes::from_static(b"\x82\x04part"), false).unwrap();
+            // Not before that has gone out.
+            send.reserve_capacity(1);
+            tokio::task::yield_now().await;
+            send.send_reset(reason);
+        })
+        .await;
+        let mut received = Vec::new();
+        let error = in_time(stream.read_to_end(&mut received)).await.unwrap_err();
+        assert!(b"part".starts_with(&received[..]), "{reason:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_without_close_is_never_an_end_of_file() {
+    let (_connection, mut stream) = misbehaving(|_, mut send| async move {
+        send.send_data(Bytes::from_static(b"\x82\x04part"), true).unwrap();
+    })
+    .await;
+    let mut received = Vec::new();
+    let error = in_time(stream.read_to_end(&mut received)).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(received, b"part");
+}
+
+#[tokio::test]
+async fn however_a_stream_ends_after_close_it_is_a_clean_end() {
+    const CLOSE: &[u8] = b"\x82\x03all\x88\x02\x03\xe8";
+    for ending in ["END_STREAM", "END_STREAM later", "NO_ERROR", "CANCEL", "nothing"] {
+        let arrived = Arc::new(Notify::new());
+        let told = Arc::clone(&arrived);
+        let (_connection, mut stream) = misbehaving(move |mut receive, mut send| async move {
+            // The client's Close comes first.
+            while let Some(Ok(data)) = receive.data().await {
+                receive.flow_control().release_capacity(data.len()).unwrap();
+                if data[0] == 0x88 {
+                    break;
+                }
+            }
+            send.send_data(Bytes::from_static(CLOSE), ending == "END_STREAM").unwrap();
+            match ending {
+                "END_STREAM later" => send.send_data(Bytes::new(), true).unwrap(),
+                "NO_ERROR" | "CANCEL" => {
+                    // Not before the Close has arrived, which comes with the payload.
+                    told.notified().await;
+                    let no_error = ending == "NO_ERROR";
+                    let reason = if no_error { h2::Reason::NO_ERROR } else { h2::Reason::CANCEL };
+                    send.send_reset(reason);
+                }
+                "nothing" => std::future::pending().await,
+                _ => {}
+            }
+        })
+        .await;
+        in_time(stream.shutdown()).await.unwrap();
+        let mut received = [0; 3];
+        in_time(stream.read_exact(&mut received)).await.expect(ending);
+        assert_eq!(&received, b"all", "{ending}");
+        arrived.notify_one();
+        tokio::task::yield_now().await;
+        assert_eq!(in_time(stream.read(&mut [0; 9])).await.expect(ending), 0);
+        in_time(stream.close(1000, "")).await.expect(ending);
+    }
+}
+
+#[tokio::test]
+async fn goaway_leaves_open_streams_working() {
+    let (ours, theirs) = tokio::io::duplex(100_000);
+    let go_away = Arc::new(Notify::new());
+    let told = Arc::clone(&go_away);
+    tokio::spawn(async move {
+        let mut http =
+            hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+        Windows::default().apply_to_server(&mut http);
+        let service = hyper::service::service_fn(async |mut request| {
+            let upgraded = fastwebsockets_stream::server::upgrade(&mut request, half_closing());
+            let (response, upgrade) = upgraded.unwrap();
+            tokio::spawn(echo(upgrade));
+            Ok::<_, std::convert::Infallible>(response)
+        });
+        let io = hyper_util::rt::TokioIo::new(theirs);
+        let mut connection = std::pin::pin!(http.serve_connection(io, service));
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            () = told.notified() => {
+                connection.as_mut().graceful_shutdown();
+                let _ended = connection.await;
+            }
+        }
+    });
+    let connection = Http2::handshake(ours).await.unwrap();
+    let builder =
+        fastwebsockets_stream::client::Builder::new("ws://localhost/").config(half_closing());
+    let (mut stream, _) = in_time(builder.http2(&connection)).await.unwrap();
+    ping_pong(&mut stream, b"before").await;
+    go_away.notify_one();
+    // New ones are refused once it has come, or never answered; this one goes on.
+    let refused = async {
+        while builder.clone().timeout(Duration::from_millis(100)).http2(&connection).await.is_ok() {
+        }
+    };
+    in_time(refused).await;
+    for _ in 0..10 {
+        ping_pong(&mut stream, &bytes(10_000)).await;
+    }
+    stream.shutdown().await.unwrap();
+    assert_eq!(in_time(stream.read(&mut [0; 9])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_a_request_for_a_websocket_is_refused_with_its_status() {
+    use hyper::{Method, ext::Protocol};
+    let server = Server::start(Acceptor::new(), echo).await;
+    let connection = server.http2().await;
+    in_time(server.builder().http2(&connection)).await.unwrap();
+    let request = |method: Method, protocol: Option<&'static str>| {
+        let uri = format!("http://{}/", server.address);
+        let mut request = Request::builder().method(method).uri(uri);
+        if let Some(protocol) = protocol {
+            request = request.extension(Protocol::from_static(protocol));
+        }
+        request.header("sec-websocket-version", "13")
+    };
+    let connect = || request(Method::CONNECT, Some("websocket"));
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    for (request, expected) in [
+        (connect(), 200),
+        (request(Method::CONNECT, Some("WebSocket")), 200),
+        // A proxy may pass a key on; it is answered.
+        (connect().header("sec-websocket-key", key), 200),
+        (connect().header("sec-websocket-key", "short"), 400),
+        (connect().header("sec-websocket-version", "13"), 426),
+        (connect().header("origin", "https://evil.example.com"), 403),
+        (connect().header("origin", format!("http://{}", server.address)), 200),
+        (request(Method::CONNECT, Some("connect-udp")), 501),
+        (request(Method::GET, None), 405),
+    ] {
+        let asked = format!("{request:?}");
+        let has_key = asked.contains(key);
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let response = in_time(connection.send_request(request)).await.unwrap();
+        assert_eq!(response.status(), expected, "{asked}");
+        let accept = response.headers().get("sec-websocket-accept");
+        assert_eq!(accept.is_some(), has_key && expected == 200, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_made_with_hyper_will_do() {
+    let server = Server::start(Acceptor::new(), echo).await;
+    let io = hyper_util::rt::TokioIo::new(server.tcp().await);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Empty<Bytes>>(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let (mut stream, _) = in_time(server.builder().http2_with(&mut sender)).await.unwrap();
+    ping_pong(&mut stream, b"hello").await;
+    stream.close(1000, "").await.unwrap();
 }
 
 #[tokio::test]

@@ -326,7 +326,11 @@ impl Future for Upgrade {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let upgraded = ready!(Pin::new(&mut self.upgraded).poll(cx)).map_err(io::Error::other)?;
-        let transport = Transport::new(upgraded);
+        let transport = if self.version == Version::HTTP_2 {
+            Transport::http2_server(upgraded)
+        } else {
+            Transport::new(upgraded)
+        };
         Poll::Ready(Ok(WebSocketStream::after_handshake(transport, Role::Server, self.config)))
     }
 }

@@ -25,8 +25,9 @@ const LINGER: Duration = Duration::from_secs(30);
 /// The connection or HTTP/2 stream that carries a WebSocket after its handshake.
 ///
 /// It can be dropped as a TCP socket can: what was written still goes out. The kernel does that
-/// for TCP. For HTTP/2, hyper's client forgets what it has not sent yet, so a dropped stream goes
-/// on in a task of its own until the server has ended it, 30 seconds at most.
+/// for TCP. For HTTP/2, a dropped stream goes on in a task of its own until the peer has ended it,
+/// 30 seconds at most: hyper's client would forget what it has not sent yet, and hyper's server
+/// would reset a stream that its client is still busy with.
 pub struct Transport {
     /// There until it is dropped.
     io: Option<TokioIo<Upgraded>>,
@@ -36,8 +37,8 @@ pub struct Transport {
 /// What the task of a dropped stream needs.
 struct Linger {
     runtime: Handle,
-    /// Whether our Close has been handed over.
-    close_sent: Arc<AtomicBool>,
+    /// Whether the peer ends the stream first: it is the server, and our Close was handed over.
+    peer_ends_first: Arc<AtomicBool>,
 }
 
 impl Transport {
@@ -46,16 +47,23 @@ impl Transport {
         Self { io: Some(TokioIo::new(io)), linger: None }
     }
 
-    /// A stream of hyper's HTTP/2 client. The flag tells, once it is set, that our Close was given
-    /// to it.
+    /// A stream of hyper's HTTP/2 client. The flag is set once our Close was given to it.
     pub(super) fn http2_client(io: Upgraded, close_sent: Arc<AtomicBool>) -> Self {
-        let linger = Linger { runtime: Handle::current(), close_sent };
-        Self { io: Some(TokioIo::new(io)), linger: Some(linger) }
+        Self::lingering(io, close_sent)
     }
 
-    /// Whether the server ends this stream first, because it gets our Close.
-    fn server_ends_first(&self) -> bool {
-        self.linger.as_ref().is_some_and(|linger| linger.close_sent.load(Ordering::Relaxed))
+    /// A stream of hyper's HTTP/2 server.
+    pub(super) fn http2_server(io: Upgraded) -> Self {
+        Self::lingering(io, Arc::default())
+    }
+
+    fn lingering(io: Upgraded, peer_ends_first: Arc<AtomicBool>) -> Self {
+        let linger = Handle::try_current().ok().map(|runtime| Linger { runtime, peer_ends_first });
+        Self { io: Some(TokioIo::new(io)), linger }
+    }
+
+    fn peer_ends_first(&self) -> bool {
+        self.linger.as_ref().is_some_and(|linger| linger.peer_ends_first.load(Ordering::Relaxed))
     }
 
     fn io(&mut self) -> Pin<&mut TokioIo<Upgraded>> {
@@ -65,22 +73,22 @@ impl Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
+        let peer_ends_first = self.peer_ends_first();
         if let (Some(io), Some(linger)) = (self.io.take(), self.linger.take()) {
-            let close_sent = linger.close_sent.load(Ordering::Relaxed);
             linger.runtime.spawn(async move {
-                let _in_time = timeout(LINGER, end(io, close_sent)).await;
+                let _in_time = timeout(LINGER, end(io, peer_ends_first)).await;
             });
         }
     }
 }
 
-/// Ends our direction of an HTTP/2 stream and waits for the server to end its own: then everything
+/// Ends our direction of an HTTP/2 stream and waits for the peer to end its own: then everything
 /// has arrived, and nothing is reset.
 ///
 /// After a Close it is the server that ends first, as on TCP (RFC 6455 section 7.1.1). Some break
 /// the whole connection when END_STREAM comes for a stream that they are done with.
-async fn end(mut io: TokioIo<Upgraded>, close_sent: bool) -> io::Result<()> {
-    if !close_sent {
+async fn end(mut io: TokioIo<Upgraded>, peer_ends_first: bool) -> io::Result<()> {
+    if !peer_ends_first {
         io.shutdown().await?;
     }
     let mut dropped = vec![0; 4096];
@@ -124,7 +132,7 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.server_ends_first() {
+        if self.peer_ends_first() {
             return Poll::Ready(Ok(()));
         }
         self.io().poll_shutdown(cx)
