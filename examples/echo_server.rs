@@ -113,13 +113,8 @@ async fn serve<S>(io: S, connection: u64)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let windows = Windows::default();
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http2()
-        .enable_connect_protocol()
-        .initial_stream_window_size(windows.stream)
-        .initial_connection_window_size(windows.connection)
-        .max_frame_size(windows.frame);
+    Windows::default().apply_to_server(&mut http);
     let service = service_fn(move |mut request| {
         ready(Ok::<_, Infallible>(respond(&mut request, connection)))
     });

@@ -58,13 +58,8 @@ async fn run() -> Result<()> {
 
 /// Serves connections until it is dropped. It returns only if no more can be accepted.
 async fn serve(listener: &TcpListener, tasks: &TaskTracker) -> io::Result<()> {
-    let windows = Windows::default();
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http2()
-        .enable_connect_protocol()
-        .initial_stream_window_size(windows.stream)
-        .initial_connection_window_size(windows.connection)
-        .max_frame_size(windows.frame);
+    Windows::default().apply_to_server(&mut http);
     loop {
         let (tcp, _) = listener.accept().await?;
         tcp.set_nodelay(true)?;

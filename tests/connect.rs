@@ -74,16 +74,25 @@ impl TlsServer {
         Self { address, certificate, versions, _accepting: accepting }
     }
 
+    /// Opens a WebSocket here, trusting this server's certificate.
     fn builder(&self) -> Builder {
+        self.builder_that_trusts(&self.certificate)
+    }
+
+    fn builder_that_trusts(&self, certificate: &CertificateDer<'static>) -> Builder {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
+        roots.add(certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Builder::new(format!("wss://localhost:{}/", self.address.port())).tls_config(config)
+        Builder::new(self.uri()).tls_config(config)
+    }
+
+    fn uri(&self) -> String {
+        format!("wss://localhost:{}/", self.address.port())
     }
 }
 
@@ -126,18 +135,8 @@ async fn without_tls_it_is_http1() {
 async fn a_certificate_that_nobody_vouches_for_is_an_error() {
     let server = TlsServer::start(&["h2", "http/1.1"], true).await;
     let other = TlsServer::start(&["h2", "http/1.1"], true).await;
-    let uri = format!("wss://localhost:{}/", server.address.port());
-    for builder in [Builder::new(uri), {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(other.certificate.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Builder::new(format!("wss://localhost:{}/", server.address.port())).tls_config(config)
-    }] {
+    let by_the_platform = Builder::new(server.uri());
+    for builder in [by_the_platform, server.builder_that_trusts(&other.certificate)] {
         let error = in_time(builder.connect()).await.unwrap_err();
         assert!(matches!(error, HandshakeError::Connect(_)), "{error}");
         assert!(error.to_string().contains("certificate"), "{error}");

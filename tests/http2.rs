@@ -429,7 +429,7 @@ async fn goaway_leaves_open_streams_working() {
     tokio::spawn(async move {
         let mut http =
             hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
-        Windows::default().apply_to_server(&mut http);
+        Windows::default().apply_to_http2_server(&mut http);
         let service = hyper::service::service_fn(async |mut request| {
             let upgraded = fastwebsockets_stream::server::upgrade(&mut request, half_closing());
             let (response, upgrade) = upgraded.unwrap();

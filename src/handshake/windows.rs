@@ -1,6 +1,7 @@
 //! How much may be under way on HTTP/2.
 
 use hyper::{client, server};
+use hyper_util::server::conn::auto;
 
 /// Flow control of an HTTP/2 connection (RFC 9113 section 5.2): how many bytes a peer may send
 /// that nobody has read yet.
@@ -13,19 +14,10 @@ use hyper::{client, server};
 ///
 /// ```
 /// use fastwebsockets_stream::Windows;
-/// use hyper_util::rt::TokioExecutor;
+/// use hyper_util::{rt::TokioExecutor, server::conn::auto};
 ///
-/// let windows = Windows::default();
-/// let mut http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-/// windows.apply_to_server(&mut http2);
-///
-/// // hyper-util's builder for both versions takes the same numbers.
-/// let mut both = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-/// both.http2()
-///     .enable_connect_protocol()
-///     .initial_stream_window_size(windows.stream)
-///     .initial_connection_window_size(windows.connection)
-///     .max_frame_size(windows.frame);
+/// let mut http = auto::Builder::new(TokioExecutor::new());
+/// Windows::default().apply_to_server(&mut http);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
@@ -44,8 +36,17 @@ impl Windows {
     /// Many small streams: 256 KiB a stream, 64 MiB a connection, frames of 16 KiB.
     pub const MANY: Self = Self { stream: 256 << 10, connection: 64 << 20, frame: 16 << 10 };
 
-    /// Sets hyper's builder of HTTP/2 servers, and allows extended CONNECT.
-    pub fn apply_to_server<E>(self, http2: &mut server::conn::http2::Builder<E>) {
+    /// Sets hyper-util's builder of servers for both versions of HTTP, and allows extended CONNECT.
+    pub fn apply_to_server<E>(self, http: &mut auto::Builder<E>) {
+        http.http2()
+            .enable_connect_protocol()
+            .initial_stream_window_size(self.stream)
+            .initial_connection_window_size(self.connection)
+            .max_frame_size(self.frame);
+    }
+
+    /// The same for hyper's builder of HTTP/2 servers.
+    pub fn apply_to_http2_server<E>(self, http2: &mut server::conn::http2::Builder<E>) {
         http2
             .enable_connect_protocol()
             .initial_stream_window_size(self.stream)
@@ -54,7 +55,7 @@ impl Windows {
     }
 
     /// Sets hyper's builder of HTTP/2 clients.
-    pub fn apply_to_client<E: Clone>(self, http2: &mut client::conn::http2::Builder<E>) {
+    pub fn apply_to_http2_client<E: Clone>(self, http2: &mut client::conn::http2::Builder<E>) {
         http2
             .initial_stream_window_size(self.stream)
             .initial_connection_window_size(self.connection)

@@ -94,14 +94,9 @@ pub(crate) async fn serve_connection<S, F>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let windows = Windows::default();
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http2()
-        .enable_connect_protocol()
-        .initial_stream_window_size(windows.stream)
-        .initial_connection_window_size(windows.connection)
-        .max_frame_size(windows.frame)
-        .max_concurrent_streams(1500);
+    Windows::default().apply_to_server(&mut http);
+    http.http2().max_concurrent_streams(1500);
     serve_with(http, io, acceptor, serve).await;
 }
 

@@ -76,7 +76,7 @@ impl Http2 {
     {
         let progress = Executor::default();
         let mut builder = Builder::new(progress.clone());
-        windows.apply_to_client(&mut builder);
+        windows.apply_to_http2_client(&mut builder);
         // Nothing is sent before the server's SETTINGS: they say how many streams may be opened.
         builder.initial_max_send_streams(0);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
