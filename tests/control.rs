@@ -139,6 +139,25 @@ fn a_flood_of_pings_in_one_read_is_bounded() {
     }
 }
 
+#[test]
+fn pings_of_a_peer_that_hardly_reads_are_bounded() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, PayloadType::Binary);
+        peer.take_only(0);
+        for _ in 0..5_000 {
+            peer.send(&frames::to(role, PING, &[9; 125]));
+            read_nothing(&mut stream);
+            peer.take(1);
+            read_nothing(&mut stream);
+        }
+        peer.received();
+        peer.take_all();
+        read_nothing(&mut stream);
+        let held = peer.received().len();
+        assert!(held <= 66_000, "{held} bytes");
+    }
+}
+
 #[tokio::test]
 async fn a_ping_in_the_middle_of_a_large_transfer_is_answered_within_it() {
     let (a, b) = tokio::io::duplex(5_000);

@@ -328,6 +328,38 @@ fn a_writer_that_moved_to_another_task_is_woken_there() {
 }
 
 #[test]
+fn a_pending_writer_is_woken_when_the_reader_comes_to_the_end() {
+    for role in ROLES {
+        for end in ["transport", "violation", "Close"] {
+            for operation in ["write", "flush", "shutdown"] {
+                let (mut stream, peer) = left_behind(role);
+                let (mut reader, mut writer) = (task::spawn(()), task::spawn(()));
+                writer.enter(|cx, _| match operation {
+                    "write" => while poll_write(cx, &mut stream, &[1; 30_000]).is_ready() {},
+                    "flush" => assert!(Pin::new(&mut stream).poll_flush(cx).is_pending()),
+                    _ => assert!(Pin::new(&mut stream).poll_shutdown(cx).is_pending()),
+                });
+                match end {
+                    "transport" => peer.end(),
+                    "violation" => peer.send(&[0xff; 4]),
+                    _ => peer.send(&frames::close_to(role, 1000, "")),
+                }
+                assert!(!writer.is_woken());
+                assert_ready!(reader.enter(|cx, _| poll_read(cx, &mut stream))).ok();
+                assert!(writer.is_woken(), "{operation}, {end}");
+                if operation == "write" {
+                    let written = writer.enter(|cx, _| poll_write(cx, &mut stream, b"x"));
+                    assert_eq!(
+                        assert_ready!(written).unwrap_err().kind(),
+                        io::ErrorKind::BrokenPipe
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn nobody_spins() {
     for role in ROLES {
         let (mut stream, peer) = left_behind(role);

@@ -195,6 +195,48 @@ async fn a_socket_that_has_sent_close_sends_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_close_that_the_socket_has_sent_is_flushed() {
+    for role in ROLES {
+        let (mut ws, peer) = socket(role);
+        peer.buffering();
+        in_time(ws.write_frame(Frame::close(1000, b"bye"))).await.unwrap();
+        let mut stream = WebSocketStream::new(ws, PayloadType::Binary);
+        in_time(stream.shutdown()).await.unwrap();
+        assert_eq!(peer.frames()[0].opcode, CLOSE);
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_claims_any_length_is_the_start_of_a_frame() {
+    for role in ROLES {
+        for claimed in [60 << 20, (1 << 63) - 1] {
+            let head = frames::head_to(role, BINARY, claimed);
+            let (mut ws, _peer) = read_ahead(role, &head).await;
+            ws.set_max_message_size(usize::MAX);
+            let mut stream = WebSocketStream::new(ws, PayloadType::Binary);
+            let error = in_time(stream.read_u8()).await.unwrap_err();
+            assert_eq!(cause(&error), &Error::HandedOverInFrame);
+        }
+    }
+}
+
+#[tokio::test]
+async fn buffered_reading_goes_on_in_large_steps_after_what_the_socket_left() {
+    for role in ROLES {
+        let (ws, peer) = read_ahead(role, &frames::to(role, BINARY, b"x")).await;
+        let mut stream = WebSocketStream::new(ws, PayloadType::Binary);
+        peer.send(&frames::to(role, BINARY, &bytes(60_000)));
+        let (reads, mut read) = (peer.polls().0, 0);
+        while read < 60_001 {
+            let len = in_time(stream.fill_buf()).await.unwrap().len();
+            stream.consume(len);
+            read += len;
+        }
+        assert!(peer.polls().0 - reads < 15, "{} reads", peer.polls().0 - reads);
+    }
+}
+
+#[tokio::test]
 async fn into_inner_gives_back_a_socket_with_the_right_role() {
     for role in ROLES {
         let (ws, peer) = socket(role);

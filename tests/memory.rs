@@ -310,6 +310,13 @@ fn buffered_reading_owns_memory_only_while_there_is_something_to_read() {
         consume(&mut stream, b"rest");
         task.enter(|cx, _| assert!(Pin::new(&mut stream).poll_fill_buf(cx).is_pending()));
         assert_eq!(HEAP.get().live, before.live);
+
+        // Nor is it kept by someone who reads into memory of their own from then on.
+        stream.get_mut().ready = true;
+        task.enter(|cx, _| assert!(Pin::new(&mut stream).poll_fill_buf(cx).is_ready()));
+        Pin::new(&mut stream).consume(payload.len());
+        assert_pending!(poll_read(&mut task, &mut stream, &mut [0; 9]));
+        assert_eq!(HEAP.get().live, before.live);
     }
 }
 

@@ -68,6 +68,10 @@ fn role_of(mut write: WebSocketWrite<Sink<'_>>, written: &RefCell<Vec<u8>>) -> R
     }
 }
 
+/// The largest frame that a socket is believed to have read ahead. fastwebsockets reserves memory
+/// for what a head claims; one that claims more is only the start of a frame.
+const MAX_BUFFERED_FRAME: usize = 16 << 20;
+
 /// The frames that the socket gives without asking for more bytes, and what comes then.
 fn buffered_frames(
     mut read: WebSocketRead<SentinelReader<'_>>,
@@ -77,6 +81,7 @@ fn buffered_frames(
     read.set_auto_close(false);
     read.set_auto_pong(false);
     read.set_auto_apply_mask(true);
+    read.set_max_message_size(MAX_BUFFERED_FRAME);
     let mut send_nothing = |_| ready(Ok::<(), Infallible>(()));
     let mut frames = Vec::new();
     let rest = loop {

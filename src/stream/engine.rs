@@ -87,6 +87,8 @@ impl Engine {
             return;
         };
         self.inbound.end = Some(end);
+        // Whoever waits to write may have nothing to wait for any more.
+        self.wakers.wake_writer();
         match end {
             // In half-close mode the answer waits for our own shutdown.
             End::Closed if self.config.half_close => {}

@@ -71,10 +71,10 @@ impl Buffer {
         self.start += u32::try_from(bytes).map_or(unread, |bytes| bytes.min(unread));
     }
 
-    /// Memory to read into, when nothing is unread.
+    /// Memory to read into, when nothing is unread. What an adopted socket left is of any size.
     pub(super) fn take_memory(&mut self) -> Box<[u8]> {
         let memory = std::mem::take(self).memory;
-        if memory.is_empty() { vec![0; BUFFER].into_boxed_slice() } else { memory }
+        if memory.len() == BUFFER { memory } else { vec![0; BUFFER].into_boxed_slice() }
     }
 }
 

@@ -3,7 +3,10 @@
 use super::{random::random, write_half::WriteHalf};
 use crate::{
     Error,
-    protocol::{decoder::ControlPayload, frame::Frame, head::MAX_HEAD, mask::Key, utf8::Utf8},
+    protocol::{
+        MAX_CONTROL_PAYLOAD, decoder::ControlPayload, frame::Frame, head::MAX_HEAD, mask::Key,
+        utf8::Utf8,
+    },
 };
 use fastwebsockets::OpCode;
 use std::{
@@ -117,6 +120,8 @@ impl Outbound {
     /// Our Close was sent before we came: nothing can be written any more.
     pub(super) fn already_closed(&mut self) {
         self.state = State::Closing;
+        // It may still be in a buffer of the transport.
+        self.unflushed = true;
     }
 
     /// Answers a ping (RFC 6455 section 5.5.2): at once if the transport takes it, else when it
@@ -125,7 +130,7 @@ impl Outbound {
         if !self.is_open() {
             return;
         }
-        if self.busy || self.buffer.len() + MAX_HEAD + payload.as_slice().len() > MAX_GATHERED {
+        if self.busy || !self.can_gather(payload.as_slice().len()) {
             self.pong = Some(Box::new(payload));
         } else {
             self.append_control(OpCode::Pong, payload.as_slice());
@@ -176,6 +181,11 @@ impl Outbound {
         self.masked.then(|| Key::new(random()))
     }
 
+    /// Whether a frame with this payload may join what waits for the transport.
+    pub(super) fn can_gather(&self, payload: usize) -> bool {
+        self.buffer.len() - self.sent + MAX_HEAD + payload <= MAX_GATHERED
+    }
+
     /// Gives the buffer to the transport. What is sent is whole frames; a waiting pong goes
     /// between them as soon as the transport takes anything.
     pub(super) fn poll_drain<S: AsyncWrite>(
@@ -198,7 +208,9 @@ impl Outbound {
                 Poll::Ready(written) => self.sent += written?,
             }
             self.busy = false;
-            self.append_pending_pong();
+            if self.can_gather(MAX_CONTROL_PAYLOAD) {
+                self.append_pending_pong();
+            }
         }
         if self.sent > 0 {
             self.buffer = Vec::new();

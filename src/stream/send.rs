@@ -8,7 +8,6 @@ use crate::{
     Error,
     protocol::{
         frame::{Frame, Scratch},
-        head::MAX_HEAD,
         utf8::Utf8,
     },
 };
@@ -68,11 +67,6 @@ impl Outbound {
         }
         self.text = cut.text;
         Poll::Ready(Ok(cut.taken))
-    }
-
-    /// Whether a frame with this payload may join what waits for the transport.
-    fn can_gather(&self, payload: usize) -> bool {
-        self.buffer.len() - self.sent + MAX_HEAD + payload <= MAX_GATHERED
     }
 
     /// Bytes of payload that go into one frame. Where the transport copies every write, head and

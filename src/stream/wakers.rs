@@ -80,11 +80,16 @@ impl Wakers {
         }
         // The transport owes the writer no wake-up for what the reader has achieved in its place.
         if result.is_ready() && side == Side::Reader {
-            if let Some(writer) = self.writer.take() {
-                writer.wake();
-            }
+            self.wake_writer();
         }
         result
+    }
+
+    /// Wakes the task that waits to write, if there is one.
+    pub(super) fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
     }
 
     /// Nothing waits for the transport any more: what was allocated for it goes.
