@@ -357,6 +357,24 @@ async fn a_server_refuses_unmasked_frames_and_a_client_masked_ones() {
 }
 
 #[tokio::test]
+async fn without_masking_neither_side_masks_and_a_masked_frame_is_the_error() {
+    for role in ROLES {
+        let config = fastwebsockets_stream::Config::new().no_masking(true);
+        let (mut stream, peer) = stream(role, config);
+        peer.send(&frames::unmasked(BINARY, b"plain"));
+        let mut received = [0; 5];
+        in_time(stream.read_exact(&mut received)).await.unwrap();
+        assert_eq!(&received, b"plain");
+        in_time(stream.write_all(b"plain too")).await.unwrap();
+        let frames = peer.frames();
+        assert!(!frames[0].masked && frames[0].payload == b"plain too");
+        peer.send(&frames::masked(BINARY, b"x"));
+        let error = in_time(stream.read_u8()).await.unwrap_err();
+        assert_eq!(cause(&error), &Error::Protocol(Violation::MaskedFrame));
+    }
+}
+
+#[tokio::test]
 async fn a_masked_frame_from_a_server_is_explained() {
     let (mut stream, peer) = binary(Role::Client);
     peer.send(&frames::masked(BINARY, b"echo"));

@@ -23,7 +23,7 @@ pub enum Violation {
     LengthTooLarge,
     /// A client's frame that isn't masked (section 5.1).
     UnmaskedFrame,
-    /// A server's frame that is masked (section 5.1).
+    /// A server's frame that is masked (section 5.1), or any where no masking was agreed on.
     MaskedFrame,
     /// A continuation frame without a message to continue (section 5.4).
     UnexpectedContinuation,
