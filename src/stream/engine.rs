@@ -128,8 +128,8 @@ impl Engine {
             && !self.outbound.is_in_code_point()
     }
 
-    /// Whether the writer may still be told of an error of the transport. After the peer's Close
-    /// nothing that we send matters to it, unless the directions end independently.
+    /// Whether nothing that we send matters any more: the peer has closed, and the directions don't
+    /// end independently. An error of the transport is none for the writer then.
     pub(super) fn is_writing_over(&self) -> bool {
         let closed = matches!(self.inbound.end, Some(End::Closed | End::Aborted));
         closed && !self.config.half_close
