@@ -57,7 +57,8 @@ impl Outbound {
         }
 
         let cut = self.cut(slices, offered, room)?;
-        if cut.framed > 0 || (!lead.is_complete() && cut.text.is_complete()) {
+        // Otherwise it was all the start of a code point, and waits for the rest.
+        if cut.framed > 0 {
             let frame = Frame::new(self.data, self.new_key(), lead.partial(), slices, cut.framed);
             if busy {
                 self.keep(&frame, 0);
