@@ -2,15 +2,12 @@
 
 use super::{
     MAX_CONTROL_PAYLOAD, close,
-    head::{Head, Parsed, is_control},
+    head::{Head, MAX_HEAD, Parsed, is_control},
     mask::Key,
     utf8::{Utf8, ValidUpTo},
     violation::Violation,
 };
 use fastwebsockets::OpCode;
-
-/// The longest control frame: a short head, a key and the payload.
-const MAX_CONTROL_FRAME: usize = 2 + 4 + MAX_CONTROL_PAYLOAD;
 
 /// Turns the bytes of frames into the bytes of their payload.
 ///
@@ -31,13 +28,21 @@ pub(crate) struct Decoder {
     data: OpCode,
     /// How far the current message is valid UTF-8; stays untouched on a Binary stream.
     text: Utf8,
-    /// The start of a frame that is not complete: a head, or a whole control frame.
+    /// The start of a head that is not complete.
     stash: Stash,
+    /// The control frame that is not complete; rare enough to be no part of every stream.
+    control: Option<Box<Control>>,
 }
 
 struct Stash {
     len: u8,
-    bytes: [u8; MAX_CONTROL_FRAME],
+    bytes: [u8; MAX_HEAD],
+}
+
+/// A control frame of which the head and a part of the payload have come.
+struct Control {
+    head: Head,
+    payload: ControlPayload,
 }
 
 /// Where decoding stands in a chunk: `chunk[..write]` is payload, `chunk[read..]` isn't decoded.
@@ -63,10 +68,15 @@ pub(crate) struct ControlPayload {
 impl ControlPayload {
     /// Copies at most 125 bytes of `payload`.
     pub(crate) fn new(payload: &[u8]) -> Self {
-        let len = payload.len().min(MAX_CONTROL_PAYLOAD);
-        let mut bytes = [0; MAX_CONTROL_PAYLOAD];
-        bytes[..len].copy_from_slice(&payload[..len]);
-        Self { len: len as u8, bytes }
+        let mut new = Self { len: 0, bytes: [0; MAX_CONTROL_PAYLOAD] };
+        new.append(&payload[..payload.len().min(MAX_CONTROL_PAYLOAD)]);
+        new
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let start = usize::from(self.len);
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len() as u8;
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -101,7 +111,8 @@ impl Decoder {
             finished: false,
             data,
             text: Utf8::default(),
-            stash: Stash { len: 0, bytes: [0; MAX_CONTROL_FRAME] },
+            stash: Stash { len: 0, bytes: [0; MAX_HEAD] },
+            control: None,
         }
     }
 
@@ -110,8 +121,8 @@ impl Decoder {
         while at.read < chunk.len() && !self.finished {
             let step = if self.remaining > 0 {
                 self.payload(chunk, at).map(|()| None)
-            } else if self.stash.len > 0 {
-                self.stashed_frame(chunk, at)
+            } else if self.control.is_some() {
+                self.rest_of_control(chunk, at)
             } else {
                 self.frame(chunk, at)
             };
@@ -143,7 +154,7 @@ impl Decoder {
 
     /// Whether the bytes so far end between two messages.
     pub(crate) fn is_between_messages(&self) -> bool {
-        self.remaining == 0 && self.stash.len == 0 && !self.message_open
+        self.remaining == 0 && self.stash.len == 0 && self.control.is_none() && !self.message_open
     }
 
     /// Payload of the current data frame.
@@ -170,32 +181,41 @@ impl Decoder {
         if self.remaining == 0 { self.end_frame() } else { Ok(()) }
     }
 
-    /// A frame that starts in this chunk.
+    /// The start of a frame; of a control frame that is all here, the whole.
     fn frame(&mut self, chunk: &[u8], at: &mut Cursor) -> Result<Option<Event>, Violation> {
-        let bytes = &chunk[at.read..];
-        let rest = bytes.len();
-        match Head::parse(bytes, self.masked)? {
-            Parsed::Complete(head, size) if !is_control(head.opcode) => {
-                at.read += size;
-                self.start_frame(&head)?;
-            }
-            Parsed::Complete(head, size) if size + head.len as usize <= rest => {
-                let payload = &bytes[size..size + head.len as usize];
-                at.read += size + payload.len();
-                return self.control(&head, payload);
-            }
-            _ => {
-                self.stash.fill(rest, chunk, at);
-            }
+        let Some(head) = self.head(chunk, at)? else {
+            return Ok(None);
+        };
+        if !is_control(head.opcode) {
+            self.start_frame(&head)?;
+            return Ok(None);
         }
+        let here = &chunk[at.read..];
+        let len = head.len as usize;
+        if len <= here.len() {
+            at.read += len;
+            return self.control(&head, ControlPayload::new(&here[..len]));
+        }
+        at.read = chunk.len();
+        self.control = Some(Box::new(Control { head, payload: ControlPayload::new(here) }));
         Ok(None)
     }
 
-    /// A frame whose start came in an earlier chunk.
-    fn stashed_frame(&mut self, chunk: &[u8], at: &mut Cursor) -> Result<Option<Event>, Violation> {
-        let (head, size) = loop {
+    /// The head that starts here, or started in an earlier chunk; `None` if it isn't complete.
+    fn head(&mut self, chunk: &[u8], at: &mut Cursor) -> Result<Option<Head>, Violation> {
+        if self.stash.len == 0 {
+            let here = &chunk[at.read..];
+            if let Parsed::Complete(head, size) = Head::parse(here, self.masked)? {
+                at.read += size;
+                return Ok(Some(head));
+            }
+        }
+        loop {
             match Head::parse(self.stash.as_slice(), self.masked)? {
-                Parsed::Complete(head, size) => break (head, size),
+                Parsed::Complete(head, _) => {
+                    self.stash.len = 0;
+                    return Ok(Some(head));
+                }
                 Parsed::Incomplete(len) => {
                     if !self.stash.fill(len, chunk, at) {
                         // What has come may be wrong already.
@@ -204,19 +224,28 @@ impl Decoder {
                     }
                 }
             }
+        }
+    }
+
+    /// The control frame that started in an earlier chunk.
+    fn rest_of_control(
+        &mut self,
+        chunk: &[u8],
+        at: &mut Cursor,
+    ) -> Result<Option<Event>, Violation> {
+        let Some(mut control) = self.control.take() else {
+            return Ok(None);
         };
-        if !is_control(head.opcode) {
-            self.stash.len = 0;
-            self.start_frame(&head)?;
+        let here = &chunk[at.read..];
+        let missing = control.head.len as usize - control.payload.as_slice().len();
+        let taken = missing.min(here.len());
+        control.payload.append(&here[..taken]);
+        at.read += taken;
+        if taken < missing {
+            self.control = Some(control);
             return Ok(None);
         }
-        let len = head.len as usize;
-        if !self.stash.fill(size + len, chunk, at) {
-            return Ok(None);
-        }
-        self.stash.len = 0;
-        let payload = ControlPayload::new(&self.stash.bytes[size..size + len]);
-        self.control(&head, payload.as_slice())
+        self.control(&control.head, control.payload)
     }
 
     /// The fragmentation rules (RFC 6455 section 5.4).
@@ -241,8 +270,11 @@ impl Decoder {
     }
 
     /// A whole control frame.
-    fn control(&mut self, head: &Head, payload: &[u8]) -> Result<Option<Event>, Violation> {
-        let mut payload = ControlPayload::new(payload);
+    fn control(
+        &mut self,
+        head: &Head,
+        mut payload: ControlPayload,
+    ) -> Result<Option<Event>, Violation> {
         if let Some(key) = head.key {
             key.apply(&mut payload.bytes[..usize::from(payload.len)]);
         }
