@@ -1,6 +1,7 @@
 //! What the user chooses about a stream.
 
 use fastwebsockets::OpCode;
+use std::time::Duration;
 
 /// Whether the stream's bytes travel in Binary or in Text messages (RFC 6455 section 5.6).
 ///
@@ -49,6 +50,8 @@ pub struct Config {
     pub(crate) half_close: bool,
     pub(crate) strict_close: bool,
     pub(crate) no_masking: bool,
+    /// Interval and timeout.
+    pub(crate) keep_alive: Option<(Duration, Duration)>,
 }
 
 impl Config {
@@ -90,6 +93,29 @@ impl Config {
     /// modes. It lets a TCP half-close survive a tunnel.
     pub fn half_close(mut self, on: bool) -> Self {
         self.half_close = on;
+        self
+    }
+
+    /// Makes sure that the peer is there, and that nothing on the way thinks the WebSocket idle.
+    /// Default: off.
+    ///
+    /// While a read waits, a ping goes out (RFC 6455 section 5.5.2) once nothing has come from the
+    /// peer for `interval`. If then nothing comes for `timeout`, not even the pong, the read fails
+    /// with [`TimedOut`](std::io::ErrorKind::TimedOut), and writes with
+    /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). Many proxies cut a connection that was idle
+    /// for a minute: 30 seconds each are a good choice.
+    ///
+    /// It is driven by reads. Time during which the application doesn't read doesn't count, and
+    /// nothing is sent then. A peer that doesn't read in its turn can't answer; the timeout has to
+    /// be longer than that may be.
+    ///
+    /// After our own Close no ping may follow. The peer is given `interval` and `timeout` to answer
+    /// it; with [`half_close`](Self::half_close) it may take all the time it wants.
+    ///
+    /// A stream that reads with this on owns a timer, some 200 bytes of heap. Its reads panic
+    /// outside of a tokio runtime with time enabled.
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep_alive = Some((interval, timeout));
         self
     }
 

@@ -32,6 +32,10 @@ pub enum Error {
     /// The transport ended without a Close: [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
     /// There may have been more.
     Truncated,
+    /// Nothing came from the peer for as long as
+    /// [`keep_alive`](crate::Config::keep_alive) allows: [`TimedOut`](io::ErrorKind::TimedOut).
+    /// There may have been more.
+    Silent,
     /// The transport failed earlier; its own error was given out then. The kind is that error's.
     Transport(io::ErrorKind),
     /// A write after a Close, from either side, or after a fatal error:
@@ -67,6 +71,7 @@ impl Error {
             | Error::HandedOverInFrame => io::ErrorKind::InvalidData,
             Error::Aborted(_) => io::ErrorKind::ConnectionAborted,
             Error::Truncated => io::ErrorKind::UnexpectedEof,
+            Error::Silent => io::ErrorKind::TimedOut,
             Error::Transport(kind) => *kind,
             Error::Closed => io::ErrorKind::BrokenPipe,
             Error::WriteZero => io::ErrorKind::WriteZero,
@@ -91,6 +96,7 @@ impl fmt::Display for Error {
             }
             Error::Aborted(close) => write!(f, "the peer closed abnormally: {close}"),
             Error::Truncated => f.write_str("the transport ended without a Close"),
+            Error::Silent => f.write_str("the peer has fallen silent, and didn't answer a ping"),
             Error::Transport(kind) => write!(f, "the transport failed earlier: {kind}"),
             Error::Closed => f.write_str("the stream is closed for writing"),
             Error::WriteZero => f.write_str("the transport takes no more bytes"),

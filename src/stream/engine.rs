@@ -3,6 +3,7 @@
 use super::{
     adopt::Rest,
     inbound::{Buffer, End, Inbound},
+    keep_alive::{Due, KeepAlive},
     outbound::Outbound,
     wakers::{Side, Wakers},
     write_half::WriteHalf,
@@ -38,6 +39,8 @@ pub(super) struct Engine {
     pub(super) wakers: Wakers,
     /// Whether we have ended our direction of the transport.
     pub(super) transport_ended: bool,
+    /// Made when a read first waits, if it is configured.
+    keep_alive: Option<Pin<Box<KeepAlive>>>,
     /// Set once our Close has been handed over, for a transport that has to know.
     pub(super) close_sent: Option<Arc<AtomicBool>>,
 }
@@ -53,6 +56,7 @@ impl Engine {
             outbound: Outbound::new(is_client && !config.no_masking, data, config.max_frame_size),
             wakers: Wakers::default(),
             transport_ended: false,
+            keep_alive: None,
             close_sent: None,
         }
     }
@@ -65,8 +69,11 @@ impl Engine {
         (&mut self.outbound, WriteHalf { io, wakers: &mut self.wakers, side })
     }
 
-    /// Takes the transport's bytes and returns how many of payload are at their front.
+    /// Takes the transport's bytes, at least one, and returns how many of payload are at their front.
     pub(super) fn receive(&mut self, chunk: &mut [u8]) -> usize {
+        if let Some(keep_alive) = &mut self.keep_alive {
+            keep_alive.as_mut().heard();
+        }
         let Self { inbound, outbound, config, .. } = self;
         inbound.decode(chunk, |inbound, event| match event {
             Event::Ping(payload) => outbound.queue_pong(payload),
@@ -100,7 +107,7 @@ impl Engine {
                 self.outbound.queue_close(Some(violation.close_code()), "");
             }
             End::HandedOverInFrame => self.outbound.queue_close(Some(INTERNAL_ERROR), ""),
-            End::Truncated | End::Failed(_) => self.outbound.fail(None),
+            End::Truncated | End::Silent | End::Failed(_) => self.outbound.fail(None),
         }
     }
 
@@ -141,7 +148,7 @@ impl Engine {
         let first = match self.inbound.end {
             Some(End::Closed | End::Aborted) => self.role == Role::Server,
             Some(End::Violation(_) | End::HandedOverInFrame) => true,
-            Some(End::Truncated | End::Failed(_)) | None => false,
+            Some(End::Truncated | End::Silent | End::Failed(_)) | None => false,
         };
         first && self.outbound.is_closing() && !self.transport_ended
     }
@@ -179,6 +186,24 @@ impl Engine {
             let (_, mut half) = self.write_half(io, side);
             let _ended = ready!(half.poll_shutdown(cx));
             self.transport_ended = true;
+        }
+        Poll::Ready(())
+    }
+
+    /// What a waiting read does about a silent peer: `Ready` if something has to be done now.
+    pub(super) fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((interval, timeout)) = self.config.keep_alive else {
+            return Poll::Pending;
+        };
+        // A peer that may take its time, and that can't be asked: no ping comes after a Close.
+        if self.config.half_close && self.outbound.is_closing() {
+            return Poll::Pending;
+        }
+        let keep_alive =
+            self.keep_alive.get_or_insert_with(|| Box::pin(KeepAlive::new(interval, timeout)));
+        match ready!(keep_alive.as_mut().poll(cx)) {
+            Due::Ping => self.outbound.queue_ping(),
+            Due::TimedOut => self.inbound.coming = Some(End::Silent),
         }
         Poll::Ready(())
     }

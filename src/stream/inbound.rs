@@ -39,6 +39,8 @@ pub(super) enum End {
     Violation(Violation),
     /// The transport ended before a Close.
     Truncated,
+    /// Nothing came from the peer, and no answer to a ping.
+    Silent,
     /// The transport failed.
     Failed(io::ErrorKind),
     HandedOverInFrame,
@@ -137,6 +139,7 @@ impl Inbound {
             },
             End::Violation(violation) => Error::Protocol(violation),
             End::Truncated => Error::Truncated,
+            End::Silent => Error::Silent,
             End::Failed(kind) => Error::Transport(kind),
             End::HandedOverInFrame => Error::HandedOverInFrame,
         })

@@ -3,6 +3,7 @@
 mod adopt;
 mod engine;
 mod inbound;
+mod keep_alive;
 mod outbound;
 mod random;
 mod read;
@@ -49,6 +50,7 @@ pin_project! {
     /// | `UnexpectedEof` | the transport ended without a Close: there may have been more |
     /// | `InvalidData` | the peer broke the protocol, sent the wrong payload type or text that isn't UTF-8; it gets a Close 1002, 1003 or 1007 |
     /// | `ConnectionAborted` | a Close other than 1000, 1001 or without a code, under [`Config::strict_close`] |
+    /// | `TimedOut` | the peer has fallen silent, under [`Config::keep_alive`] |
     /// | any other | the transport's own error |
     ///
     /// # Writing
@@ -79,7 +81,7 @@ pin_project! {
     ///
     /// # Memory
     ///
-    /// An idle stream owns no heap. There is some while the transport is busy (what was accepted
+    /// An idle stream owns no heap ([`Config::keep_alive`] needs a timer). There is some while the transport is busy (what was accepted
     /// and not sent: one frame, or 64 KiB), and a buffer of 8 KiB while an `AsyncBufRead` user
     /// has bytes to read. No length that a peer claims ever allocates, so there is no limit of
     /// message size to configure.

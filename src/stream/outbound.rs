@@ -137,6 +137,14 @@ impl Outbound {
         }
     }
 
+    /// Asks the peer for a sign of life. If there is no room for it, plenty of frames wait for the
+    /// transport already.
+    pub(super) fn queue_ping(&mut self) {
+        if self.is_open() && self.can_gather(0) {
+            self.append_control(OpCode::Ping, &[]);
+        }
+    }
+
     /// Sends a Close after everything that was accepted, unless one was sent already.
     pub(super) fn queue_close(&mut self, code: Option<u16>, reason: &str) {
         if !self.is_open() {

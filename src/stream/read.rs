@@ -83,7 +83,7 @@ impl Engine {
             match self.poll_transport(io.as_mut(), cx, buf, want) {
                 Poll::Pending => {
                     self.wakers.wait(Side::Reader, cx.waker());
-                    return Poll::Pending;
+                    ready!(self.poll_keep_alive(cx));
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(0)) => {}
