@@ -76,6 +76,10 @@ impl Wakers {
             self.wait(side, cx.waker());
             if let Some(both) = self.both() {
                 result = poll(&mut Context::from_waker(&both));
+                // Ready only now: the wake-up went to this task alone.
+                if result.is_ready() && side == Side::Writer {
+                    self.wake_reader();
+                }
             }
         }
         // The transport owes the writer no wake-up for what the reader has achieved in its place.
@@ -89,6 +93,12 @@ impl Wakers {
     pub(super) fn wake_writer(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();
+        }
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = &self.reader {
+            reader.wake_by_ref();
         }
     }
 
@@ -181,6 +191,20 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_is_woken_if_the_transport_gets_ready_between_the_two_polls() {
+        let ((reads, reader), (_, writer)) = (task(), task());
+        let mut wakers = Wakers::default();
+        pending(&mut wakers, Side::Reader, &reader);
+        let mut polls = 0;
+        let result = wakers.poll(Side::Writer, &mut Context::from_waker(&writer), |_| {
+            polls += 1;
+            if polls == 1 { Poll::Pending } else { Poll::Ready(()) }
+        });
+        assert!(result.is_ready());
+        assert_eq!(reads.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn a_reader_that_makes_progress_wakes_the_waiting_writer() {
         let ((_, reader), (writes, writer)) = (task(), task());
         let mut wakers = Wakers::default();
@@ -189,5 +213,94 @@ mod tests {
             wakers.poll(Side::Reader, &mut Context::from_waker(&reader), |_| Poll::Ready(()));
         assert!(result.is_ready());
         assert_eq!(writes.0.load(Ordering::Relaxed), 1);
+    }
+}
+
+/// Every interleaving of two tasks and the thread that drives the transport.
+#[cfg(test)]
+mod interleavings {
+    use super::*;
+    use loom::{
+        sync::{Mutex, Notify},
+        thread,
+    };
+
+    struct Task(Notify);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.notify();
+        }
+    }
+
+    /// The write direction of a transport, which remembers the last waker only.
+    #[derive(Default)]
+    struct Transport {
+        ready: bool,
+        waker: Option<Waker>,
+    }
+
+    type Stream = Mutex<Wakers>;
+
+    fn poll(
+        stream: &Stream,
+        transport: &Mutex<Transport>,
+        side: Side,
+        task: &Arc<Task>,
+    ) -> Poll<()> {
+        let waker = Waker::from(Arc::clone(task));
+        let mut wakers = stream.lock().unwrap();
+        wakers.poll(side, &mut Context::from_waker(&waker), |cx| {
+            let mut transport = transport.lock().unwrap();
+            if transport.ready {
+                return Poll::Ready(());
+            }
+            transport.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+    }
+
+    /// One side waits until the transport is ready; the other polls, and goes away.
+    fn who_waits_is_woken(waits: Side, passes: Side) {
+        loom::model(move || {
+            let stream = Arc::new(Stream::default());
+            let transport = Arc::new(Mutex::new(Transport::default()));
+            let driver = thread::spawn({
+                let transport = Arc::clone(&transport);
+                move || {
+                    let mut transport = transport.lock().unwrap();
+                    transport.ready = true;
+                    let waker = transport.waker.take();
+                    drop(transport);
+                    waker.into_iter().for_each(Waker::wake);
+                }
+            });
+            let passing = thread::spawn({
+                let (stream, transport) = (Arc::clone(&stream), Arc::clone(&transport));
+                move || {
+                    let task = Arc::new(Task(Notify::new()));
+                    for _ in 0..2 {
+                        let _either = poll(&stream, &transport, passes, &task);
+                    }
+                }
+            });
+            let task = Arc::new(Task(Notify::new()));
+            while poll(&stream, &transport, waits, &task).is_pending() {
+                // A wake-up that was lost is a deadlock here, which is reported.
+                task.0.wait();
+            }
+            driver.join().unwrap();
+            passing.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_waiting_writer_is_woken_whatever_a_reader_does() {
+        who_waits_is_woken(Side::Writer, Side::Reader);
+    }
+
+    #[test]
+    fn a_waiting_reader_is_woken_whatever_a_writer_does() {
+        who_waits_is_woken(Side::Reader, Side::Writer);
     }
 }
