@@ -85,7 +85,7 @@ async fn serve() -> Result<(), BoxError> {
             if let Err(error) =
                 http.serve_connection_with_upgrades(TokioIo::new(tcp), service).await
             {
-                println!("connection: {error}");
+                println!("connection: {error:?}");
             }
         });
     }

@@ -1,6 +1,9 @@
 """Judges reports of wstest, and sums them up.
 
     summary.py [--cases COUNT] [--write FILE --versions FILE] REPORT-DIRECTORY...
+
+Fails if a case is not passed as strictly as RFC 6455 asks, or not closed cleanly: both Closes
+exchanged, with the code that the suite expects, by the end that has to close.
 """
 import argparse
 import collections
@@ -10,50 +13,103 @@ import pathlib
 import sys
 
 GOOD = ("OK", "INFORMATIONAL")
-VERDICTS = ("OK", "INFORMATIONAL", "NON-STRICT", "WRONG CODE", "UNCLEAN", "FAILED BY CLIENT", "FAILED", "UNIMPLEMENTED")
-CLOSED_BY = {"server-http1": "over HTTP/1.1", "server-http2": "over HTTP/2, behind HAProxy",
-             "client-http1": "over HTTP/1.1", "client-http2": "over HTTP/2, before HAProxy"}
+
+# A message that comes back only when the suite gives up on it, after 100 s, is OK for the suite.
+STUCK = 60_000
+
+NAMES = {
+    "server-http1": "server, HTTP/1.1",
+    "server-http2": "server, HTTP/2 behind HAProxy",
+    "client-http1": "client, HTTP/1.1",
+    "client-http2": "client, HTTP/2 to HAProxy",
+}
 
 
-def by_number(case):
-    return [int(part) for part in case.split(".")]
+class Report:
+    """The cases of one run, in their order."""
+
+    def __init__(self, directory):
+        self.name = NAMES.get(directory.name, directory.name)
+        (index,) = json.loads((directory / "index.json").read_text()).values()
+        self.cases = [
+            json.loads((directory / case["reportfile"]).read_text())
+            for _, case in sorted(index.items(), key=lambda item: [int(n) for n in item[0].split(".")])
+        ]
+
+    def count(self, key):
+        counts = collections.Counter(case[key] for case in self.cases)
+        return ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items(), key=lambda item: -item[1]))
+
+    def clean(self):
+        return sum(case["wasClean"] for case in self.cases)
+
+    def informational(self):
+        """Number, messages that came back, and code of the Close that came."""
+        for case in self.cases:
+            if "INFORMATIONAL" in (case["behavior"], case["behaviorClose"]):
+                yield case["id"], len(case["received"]), case["remoteCloseCode"]
+
+    def problems(self, expected):
+        if not self.cases or len(self.cases) != (expected or len(self.cases)):
+            yield f"{self.name}: {len(self.cases)} cases instead of {expected or 'any'}"
+        for case in self.cases:
+            verdicts = [case["behavior"], case["behaviorClose"]]
+            if not case["wasClean"]:
+                verdicts.append(f"not closed cleanly: {case['wasNotCleanReason']}")
+            if case["duration"] >= STUCK:
+                verdicts.append(f"took {case['duration'] / 1000:.0f} s")
+            if len(verdicts) > 2 or not set(verdicts) <= set(GOOD):
+                yield f"{self.name}: case {case['id']}: {', '.join(verdicts)}"
 
 
-def read(directory):
-    """The cases of the one agent in a report."""
-    (cases,) = json.loads((directory / "index.json").read_text()).values()
-    return dict(sorted(cases.items(), key=lambda item: by_number(item[0])))
-
-
-def count(cases, kind):
-    counts = collections.Counter(case[kind] for case in cases.values())
-    known = [f"{counts.pop(verdict)} {verdict}" for verdict in VERDICTS if verdict in counts]
-    return ", ".join(known + [f"{n} {verdict}" for verdict, n in counts.items()])
-
-
-def problems(name, cases, expected):
-    found = [
-        f"{name}: case {number}: {case['behavior']}, close {case['behaviorClose']}"
-        for number, case in cases.items()
-        if case["behavior"] not in GOOD or case["behaviorClose"] not in GOOD
-    ]
-    if not cases:
-        found.append(f"{name}: no cases")
-    if expected is not None and len(cases) != expected:
-        found.append(f"{name}: {len(cases)} cases instead of {expected}")
-    return found
+def summary(reports, versions):
+    yield "# Autobahn"
+    yield ""
+    yield "Written by `tests/autobahn/run`: all cases of the suite but those of compression (12 and 13)."
+    yield ""
+    yield f"- {datetime.date.today()}"
+    yield from versions.read_text().splitlines()
+    yield ""
+    yield "| the stream as | cases | behavior | close | closed cleanly |"
+    yield "|---|---|---|---|---|"
+    for report in reports:
+        verdicts = f"{report.count('behavior')} | {report.count('behaviorClose')}"
+        yield f"| {report.name} | {len(report.cases)} | {verdicts} | {report.clean()} |"
+    yield ""
+    yield "INFORMATIONAL are the cases for which RFC 6455 leaves the behaviour open. What came of them:"
+    yield ""
+    yield "| case | messages that came back | code of the Close | the stream as |"
+    yield "|---|---|---|---|"
+    outcomes = collections.defaultdict(list)
+    for report in reports:
+        for outcome in report.informational():
+            outcomes[outcome].append(report.name)
+    for (case, messages, code), names in outcomes.items():
+        who = "all" if len(names) == len(reports) else "; ".join(names)
+        yield f"| {case} | {messages} | {code} | {who} |"
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("reports", nargs="+", type=pathlib.Path)
+    parser.add_argument("directories", nargs="+", type=pathlib.Path)
     parser.add_argument("--cases", type=int)
-    args, _ = parser.parse_known_args()
-    found = []
-    for directory in args.reports:
-        cases = read(directory)
-        print(directory.name, len(cases), count(cases, "behavior"), "| close", count(cases, "behaviorClose"))
-        found += problems(directory.name, cases, args.cases)
-    print("\n".join(found))
-    sys.exit(bool(found))
+    parser.add_argument("--write", type=pathlib.Path)
+    parser.add_argument("--versions", type=pathlib.Path)
+    arguments = parser.parse_args()
+
+    reports = [Report(directory) for directory in arguments.directories]
+    problems = [problem for report in reports for problem in report.problems(arguments.cases)]
+    for report in reports:
+        print(
+            f"autobahn: {report.name}: {len(report.cases)} cases; {report.count('behavior')};",
+            f"close {report.count('behaviorClose')}; {report.clean()} clean",
+        )
+    for problem in problems:
+        print(f"autobahn: {problem}", file=sys.stderr)
+    if problems:
+        sys.exit(1)
+    if arguments.write:
+        arguments.write.write_text("\n".join(summary(reports, arguments.versions)) + "\n")
+
+
 main()
