@@ -158,7 +158,8 @@ impl<S> WebSocketStream<S> {
     /// direction, and both are between two messages. Otherwise the transport is dropped.
     ///
     /// The socket doesn't know whether a Close was sent or received; ask
-    /// [`is_closed`](Self::is_closed) before.
+    /// [`is_closed`](Self::is_closed) before. Nor does the transport of a client's HTTP/2 stream
+    /// learn any more that one is sent, after which it would leave the end to the server.
     pub fn into_inner(self) -> Option<WebSocket<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
