@@ -112,7 +112,8 @@ pub(crate) async fn serve_without_extended_connect<S, F>(
     serve_with(http, io, Arc::new(Acceptor::new()), serve).await;
 }
 
-async fn serve_with<S, F>(
+/// Serves one connection with a builder of one's own.
+pub(crate) async fn serve_with<S, F>(
     http: auto::Builder<TokioExecutor>,
     io: S,
     acceptor: Arc<Acceptor>,
