@@ -71,7 +71,7 @@ where
     F: Future<Output = Result<T, BoxError>> + Send + 'static,
 {
     let room = Arc::new(Semaphore::new(AT_A_TIME));
-    let mut running = JoinSet::new();
+    let (mut running, mut done) = (JoinSet::new(), Vec::new());
     for task in tasks {
         let permit = Arc::clone(&room).acquire_owned().await?;
         let work = each(task);
@@ -80,6 +80,12 @@ where
             drop(permit);
             done
         });
+        while let Some(ended) = running.try_join_next() {
+            done.push(ended??);
+        }
     }
-    running.join_all().await.into_iter().collect()
+    while let Some(ended) = running.join_next().await {
+        done.push(ended??);
+    }
+    Ok(done)
 }

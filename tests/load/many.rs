@@ -26,7 +26,7 @@ const REOPEN_ONE_IN: usize = 100;
 
 /// Memory of an idle WebSocket on the server, with all that belongs to it: its task, hyper's
 /// streams and tasks, a share of the connection. The buffer of the echo comes on top.
-const MOST_IDLE: usize = 16 * 1024;
+const MOST_IDLE: usize = 6 * 1024;
 
 /// One WebSocket that is kept open by its task.
 struct Talker {
