@@ -22,9 +22,10 @@ pub(crate) const QUICK: Size =
 /// Memory is looked at after each round, when nothing is open.
 const ROUNDS: usize = 10;
 
-/// How much more heap than after the first round there may be after any other, in KiB: queues that
-/// have grown to the most that happened to be under way at a time.
-const MOST_GROWTH: f64 = 128.0;
+/// How much more heap than after the first round there may be after any other, in KiB. Connections
+/// keep room for the most streams that they ever had at a time, and double it when it is used up.
+/// At the full size this is less than 6 bytes for each WebSocket.
+const MOST_GROWTH: f64 = 512.0;
 
 /// The same of the resident size, which has the allocator's holes in it: a tenth, and this much.
 const MOST_RESIDENT_GROWTH: f64 = 4.0;
