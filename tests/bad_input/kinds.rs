@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 use Kind::{Http2, Streams, Tcp, Upgraded};
 
 /// How many of each kind there are among the thousand.
-pub(crate) const KINDS: [(Kind, usize); 25] = [
+pub(crate) const KINDS: [(Kind, usize); 26] = [
     (Tcp(over_http1::Bad::Nothing), 65),
     (Tcp(over_http1::Bad::Garbage), 65),
     (Tcp(over_http1::Bad::HalfOfTheHandshake), 65),
@@ -37,9 +37,10 @@ pub(crate) const KINDS: [(Kind, usize); 25] = [
     (Upgraded(UnreadEcho), 75),
     (Upgraded(NotMasked), 75),
     (Upgraded(CloseAndStay), 75),
-    (Http2(over_http2::Bad::HalfOfThePreface), 30),
-    (Http2(over_http2::Bad::OnlyThePreface), 30),
+    (Http2(over_http2::Bad::HalfOfThePreface), 20),
+    (Http2(over_http2::Bad::OnlyThePreface), 20),
     (Http2(over_http2::Bad::GarbageAfterThePreface), 30),
+    (Http2(over_http2::Bad::StalledHeaders), 20),
     (Http2(over_http2::Bad::PingFlood), 20),
     (Http2(over_http2::Bad::HugeHeader), 18),
     (Http2(over_http2::Bad::RequestsAndResets), 10),
@@ -80,9 +81,11 @@ impl Kind {
         match self {
             // The headers may have 16 KiB, in a buffer that grew by doubling.
             Tcp(_) => 48 * KIB,
-            // h2 takes six frames of headers before it gives up, of the size that the server allows
-            // (`Windows::MANY`: 16 KiB).
-            Http2(over_http2::Bad::HugeHeader) => 144 * KIB,
+            // h2 takes a few frames of headers, of the size that the server allows
+            // (`Windows::MANY`: 16 KiB), whatever the limit of headers is.
+            Http2(over_http2::Bad::StalledHeaders) => 256 * KIB,
+            // And the same decoded, for as long as that takes.
+            Http2(over_http2::Bad::HugeHeader) => 448 * KIB,
             Http2(_) => 64 * KIB,
             // What was accepted for a peer that doesn't read: 64 KiB of frames, in a buffer that
             // grew by doubling.

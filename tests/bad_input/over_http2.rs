@@ -9,7 +9,7 @@ use crate::{
 use fastwebsockets_stream::Windows;
 use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
 use hyper::{Method, Request, StatusCode, Version, body::Bytes};
-use std::{future::poll_fn, net::SocketAddr};
+use std::{future::poll_fn, iter, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,6 +29,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
 
 /// Flags (RFC 9113 section 6).
 const ACK: u8 = 0x1;
@@ -40,6 +41,8 @@ pub(crate) enum Bad {
     HalfOfThePreface,
     OnlyThePreface,
     GarbageAfterThePreface,
+    /// As many frames of headers as are taken, and no end of them.
+    StalledHeaders,
     /// HTTP/2's own pings, without reading the answers.
     PingFlood,
     /// 100 KiB.
@@ -56,6 +59,7 @@ impl Bad {
             Self::HalfOfThePreface => ended(address, &PREFACE[..12]).await,
             Self::OnlyThePreface => ended(address, PREFACE).await,
             Self::GarbageAfterThePreface => ended(address, &[PREFACE, &bytes(1000)].concat()).await,
+            Self::StalledHeaders => ended(address, &[start(), stalled_headers()].concat()).await,
             Self::PingFlood => {
                 let pings = frame(PING, 0, 0, &[0; 8]).repeat(20_000);
                 ended(address, &[start(), pings].concat()).await;
@@ -147,6 +151,15 @@ async fn read_frame(tcp: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
 /// `:method` GET, `:scheme` http, `:path` / and an `:authority` (RFC 7541 appendix A).
 fn get_headers() -> Vec<u8> {
     [&[0x82, 0x86, 0x84][..], &literal(1, "", "a")].concat()
+}
+
+/// A value of 127 bytes and 2^27, of which as much comes as h2 takes: five frames.
+fn stalled_headers() -> Vec<u8> {
+    let frame_size = Windows::MANY.frame as usize;
+    let mut block = [&get_headers()[..], &[0, 1, b'x', 0x7f, 0x80, 0x80, 0x80, 0x40]].concat();
+    block.resize(5 * frame_size, b'x');
+    let mut kinds = iter::once(HEADERS).chain(iter::repeat(CONTINUATION));
+    block.chunks(frame_size).flat_map(|piece| frame(kinds.next().unwrap(), 0, 1, piece)).collect()
 }
 
 fn websocket_headers() -> Vec<u8> {
