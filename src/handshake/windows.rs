@@ -25,7 +25,9 @@ pub struct Windows {
     pub stream: u32,
     /// Bytes of all streams of a connection together.
     pub connection: u32,
-    /// The largest DATA frame that the peer may send, in bytes: 16 384 to 16 777 215.
+    /// The largest frame that the peer may send, in bytes: 16 384 to 16 777 215. h2 takes five
+    /// frames of headers at least before it counts their bytes, so a peer that stops in the middle
+    /// of its headers holds some ten times this.
     pub frame: u32,
 }
 
