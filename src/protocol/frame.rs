@@ -11,9 +11,6 @@ use tokio::io::ReadBuf;
 /// Bytes of payload that the prefix can hold: an unfinished code point.
 const MAX_LEAD: usize = 3;
 
-/// Bytes that are copied and then masked while they are in the processor's nearest cache.
-const MASK_STEP: usize = 4096;
-
 /// One FIN frame: a prefix of its own, then the caller's bytes.
 pub(crate) struct Frame<'a> {
     /// The head, and the bytes that come before the caller's, masked.
@@ -28,6 +25,7 @@ pub(crate) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// A frame whose payload is `lead` and the first `len` bytes of `slices`.
+    #[inline]
     pub(crate) fn new(
         opcode: OpCode,
         key: Option<Key>,
@@ -92,14 +90,10 @@ impl<'a> Frame<'a> {
             skip = 0;
             left -= piece.len();
             match &mut key {
-                None => {
-                    out.append(piece);
-                }
+                None => out.append(piece),
                 Some(key) => {
-                    for step in piece.chunks(MASK_STEP) {
-                        key.apply(out.append(step));
-                        *key = key.after(step.len());
-                    }
+                    key.copy(piece, |block| out.append(block));
+                    *key = key.after(piece.len());
                 }
             }
         }
@@ -108,23 +102,20 @@ impl<'a> Frame<'a> {
 
 /// Somewhere to copy bytes to.
 pub(crate) trait Append {
-    /// Copies `bytes` to the end and returns them there.
-    fn append(&mut self, bytes: &[u8]) -> &mut [u8];
+    fn append(&mut self, bytes: &[u8]);
 }
 
 impl Append for Vec<u8> {
-    fn append(&mut self, bytes: &[u8]) -> &mut [u8] {
-        let start = self.len();
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
-        &mut self[start..]
     }
 }
 
 impl Append for ReadBuf<'_> {
-    fn append(&mut self, bytes: &[u8]) -> &mut [u8] {
-        let start = self.filled().len();
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) {
         self.put_slice(bytes);
-        &mut self.filled_mut()[start..]
     }
 }
 

@@ -5,32 +5,40 @@
 pub(crate) struct Key(u32);
 
 /// Bytes that one step of the loops below handles; they become vector instructions.
-const BLOCK: usize = 64;
+const BLOCK: usize = 256;
+
+/// The same for what is less than a block.
+const SMALL_BLOCK: usize = 32;
 
 impl Key {
+    #[inline]
     pub(crate) fn new(bytes: [u8; 4]) -> Self {
-        Self(u32::from_ne_bytes(bytes))
+        Self(u32::from_le_bytes(bytes))
     }
 
+    #[inline]
     pub(crate) fn bytes(self) -> [u8; 4] {
-        self.0.to_ne_bytes()
+        self.0.to_le_bytes()
     }
 
     /// The key as it applies `n` bytes further on.
+    #[inline]
     pub(crate) fn after(self, n: usize) -> Self {
-        let mut bytes = self.bytes();
-        bytes.rotate_left(n % 4);
-        Self::new(bytes)
+        Self(self.0.rotate_right(8 * (n % 4) as u32))
     }
 
     /// Masks or unmasks `data` in place.
     pub(crate) fn apply(self, data: &mut [u8]) {
-        let pattern = self.pattern();
         let mut blocks = data.chunks_exact_mut(BLOCK);
         for block in &mut blocks {
-            xor(block, &pattern);
+            xor(block, &self.pattern::<BLOCK>());
         }
-        self.apply_to_rest(blocks.into_remainder());
+        let mut blocks = blocks.into_remainder().chunks_exact_mut(SMALL_BLOCK);
+        for block in &mut blocks {
+            xor(block, &self.pattern::<SMALL_BLOCK>());
+        }
+        let rest = blocks.into_remainder();
+        xor(rest, &self.pattern::<SMALL_BLOCK>());
     }
 
     /// Moves `len` bytes of `data` from `from` down to `to`, masking or unmasking them on the way:
@@ -39,37 +47,63 @@ impl Key {
         debug_assert!(to <= from);
         let data = &mut data[to..from + len];
         let gap = from - to;
-        let pattern = self.pattern();
         let mut done = 0;
         while done + BLOCK <= len {
-            let mut block = [0; BLOCK];
-            block.copy_from_slice(&data[done + gap..done + gap + BLOCK]);
-            xor(&mut block, &pattern);
+            let block = self.masked::<BLOCK>(&data[done + gap..done + gap + BLOCK]);
             data[done..done + BLOCK].copy_from_slice(&block);
             done += BLOCK;
         }
-        data.copy_within(done + gap.., done);
-        self.apply_to_rest(&mut data[done..len]);
+        while done + SMALL_BLOCK <= len {
+            let block = self.masked::<SMALL_BLOCK>(&data[done + gap..done + gap + SMALL_BLOCK]);
+            data[done..done + SMALL_BLOCK].copy_from_slice(&block);
+            done += SMALL_BLOCK;
+        }
+        if done < len {
+            data.copy_within(done + gap.., done);
+            xor(&mut data[done..len], &self.pattern::<SMALL_BLOCK>());
+        }
     }
 
-    fn pattern(self) -> [u8; BLOCK] {
-        let mut pattern = [0; BLOCK];
+    /// Gives a masked copy of `data` to `put`, piece by piece, in one pass over memory.
+    #[inline]
+    pub(crate) fn copy(self, data: &[u8], mut put: impl FnMut(&[u8])) {
+        let mut blocks = data.chunks_exact(BLOCK);
+        for block in &mut blocks {
+            put(&self.masked::<BLOCK>(block));
+        }
+        let mut blocks = blocks.remainder().chunks_exact(SMALL_BLOCK);
+        for block in &mut blocks {
+            put(&self.masked::<SMALL_BLOCK>(block));
+        }
+        let rest = blocks.remainder();
+        if !rest.is_empty() {
+            let mut block = [0; SMALL_BLOCK];
+            block[..rest.len()].copy_from_slice(rest);
+            put(&self.masked::<SMALL_BLOCK>(&block)[..rest.len()]);
+        }
+    }
+
+    /// A masked copy of `N` bytes.
+    #[inline]
+    fn masked<const N: usize>(self, data: &[u8]) -> [u8; N] {
+        let mut block = [0; N];
+        block.copy_from_slice(data);
+        let pattern: [u8; N] = self.pattern();
+        xor(&mut block, &pattern);
+        block
+    }
+
+    #[inline]
+    fn pattern<const N: usize>(self) -> [u8; N] {
+        let mut pattern = [0; N];
         for word in pattern.chunks_exact_mut(4) {
             word.copy_from_slice(&self.bytes());
         }
         pattern
     }
-
-    /// What is left after whole blocks: less than a block.
-    fn apply_to_rest(self, rest: &mut [u8]) {
-        let mut words = rest.chunks_exact_mut(4);
-        for word in &mut words {
-            xor(word, &self.bytes());
-        }
-        xor(words.into_remainder(), &self.bytes());
-    }
 }
 
+#[inline]
 fn xor(data: &mut [u8], pattern: &[u8]) {
     for (byte, mask) in data.iter_mut().zip(pattern) {
         *byte ^= mask;
@@ -96,6 +130,15 @@ mod tests {
             let mut data = bytes(len);
             Key::new(KEY).apply(&mut data);
             assert_eq!(data, masked_one_by_one(&bytes(len), KEY), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn copies_and_masks_in_one_pass() {
+        for len in 0..300 {
+            let mut copy = Vec::new();
+            Key::new(KEY).copy(&bytes(len), |block| copy.extend_from_slice(block));
+            assert_eq!(copy, masked_one_by_one(&bytes(len), KEY), "{len} bytes");
         }
     }
 
