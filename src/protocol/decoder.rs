@@ -142,11 +142,13 @@ impl Decoder {
     }
 
     /// Bytes of payload that the current frame still has to bring.
+    #[inline]
     pub(crate) fn remaining(&self) -> u64 {
         self.remaining
     }
 
     /// The least bytes that can come before the next byte of payload.
+    #[inline]
     pub(crate) fn head_at_least(&self) -> usize {
         let head = if self.masked { 6 } else { 2 };
         head - usize::from(self.stash.len).min(head)

@@ -46,11 +46,13 @@ impl<'a> Frame<'a> {
     }
 
     /// Bytes of the whole frame.
+    #[inline]
     pub(crate) fn size(&self) -> usize {
         self.prefix_len + self.len
     }
 
     /// The frame as slices, in `out`; `None` if it is masked or has more slices than fit.
+    #[inline]
     pub(crate) fn as_slices<'b>(&'b self, out: &'b mut [IoSlice<'b>]) -> Option<&'b [IoSlice<'b>]> {
         if self.key.is_some() {
             return None;
@@ -68,6 +70,20 @@ impl<'a> Frame<'a> {
             count += 1;
         }
         Some(&out[..count])
+    }
+
+    /// Copies the whole frame, masked if it is, to the end of `out`.
+    #[inline]
+    pub(crate) fn copy_all(&self, out: &mut impl Append) {
+        out.append(&self.prefix[..self.prefix_len]);
+        if let [slice] = self.slices {
+            match self.key {
+                None => out.append(&slice[..self.len]),
+                Some(key) => key.copy(&slice[..self.len], |block| out.append(block)),
+            }
+        } else {
+            self.copy(self.prefix_len..self.size(), out);
+        }
     }
 
     /// Copies these bytes of the frame, masked if it is, to the end of `out`.

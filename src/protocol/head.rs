@@ -125,6 +125,7 @@ impl Head {
 }
 
 /// The bytes of a head without its key, with the length in its shortest form.
+#[inline]
 fn length_size(len: u64) -> usize {
     match len {
         0..=125 => 2,

@@ -8,7 +8,7 @@ pub(crate) struct Key(u32);
 const BLOCK: usize = 256;
 
 /// The same for what is less than a block.
-const SMALL_BLOCK: usize = 32;
+const SMALL_BLOCK: usize = 64;
 
 impl Key {
     #[inline]

@@ -14,11 +14,13 @@ pub(crate) struct ValidUpTo(pub(crate) usize);
 
 impl Utf8 {
     /// The bytes of a code point that isn't complete yet.
+    #[inline]
     pub(crate) fn partial(&self) -> &[u8] {
         &self.partial[..usize::from(self.len)]
     }
 
     /// Whether the text can end here.
+    #[inline]
     pub(crate) fn is_complete(&self) -> bool {
         self.len == 0
     }

@@ -89,6 +89,7 @@ impl Engine {
     ///
     /// Not before, so that it makes no difference in how many pieces the peer's bytes arrive: what
     /// the application writes in answer to bytes before a Close goes out before our own.
+    #[inline]
     pub(super) fn come_to_end(&mut self) {
         let Some(end) = self.inbound.coming.take() else {
             return;
@@ -137,6 +138,7 @@ impl Engine {
 
     /// Whether nothing that we send matters any more: the peer has closed, and the directions don't
     /// end independently. An error of the transport is none for the writer then.
+    #[inline]
     pub(super) fn is_writing_over(&self) -> bool {
         let closed = matches!(self.inbound.end, Some(End::Closed | End::Aborted));
         closed && !self.config.half_close
@@ -144,6 +146,7 @@ impl Engine {
 
     /// Whether both directions are through and it is on us to end the transport: on the server
     /// (RFC 6455 section 7.1.1), and on whoever fails the connection (section 7.1.7).
+    #[inline]
     fn must_end_transport(&self) -> bool {
         let first = match self.inbound.end {
             Some(End::Closed | End::Aborted) => self.role == Role::Server,

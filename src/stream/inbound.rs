@@ -60,6 +60,7 @@ impl Buffer {
         Self { memory, start: 0, end: u32::try_from(len).expect("less than 4 GiB") }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
     }
@@ -102,6 +103,7 @@ impl Inbound {
 
     /// How many bytes to take from the transport into `space` bytes of memory, so that there are
     /// at most `want` bytes of payload among them, and as few as possible have to be moved.
+    #[inline]
     pub(super) fn read_limit(&self, space: usize, want: usize) -> usize {
         let rest = self.decoder.remaining();
         if want < space {

@@ -73,21 +73,25 @@ impl Outbound {
     }
 
     /// Whether no Close was sent or queued, and the transport works.
+    #[inline]
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open
     }
 
     /// Whether our Close was sent or queued, and the transport works.
+    #[inline]
     pub(super) fn is_closing(&self) -> bool {
         self.state == State::Closing
     }
 
     /// Whether the transport has taken everything, our Close included.
+    #[inline]
     pub(super) fn is_close_handed_over(&self) -> bool {
         self.is_closing() && self.buffer.is_empty()
     }
 
     /// Whether there is nothing to give to the transport.
+    #[inline]
     pub(super) fn is_settled(&self) -> bool {
         self.buffer.is_empty() && self.pong.is_none() && !self.unflushed
     }
@@ -110,6 +114,7 @@ impl Outbound {
     }
 
     /// The error of a lost transport, if it is lost.
+    #[inline]
     pub(super) fn check_transport(&mut self) -> io::Result<()> {
         match self.state {
             State::Failed => Err(self.error.take().unwrap_or_else(|| Error::Closed.into())),
@@ -185,11 +190,13 @@ impl Outbound {
     }
 
     /// A key that can't be predicted (RFC 6455 section 10.3), if we mask.
+    #[inline]
     pub(super) fn new_key(&self) -> Option<Key> {
         self.masked.then(|| Key::new(random()))
     }
 
     /// Whether a frame with this payload may join what waits for the transport.
+    #[inline]
     pub(super) fn can_gather(&self, payload: usize) -> bool {
         self.buffer.len() - self.sent + MAX_HEAD + payload <= MAX_GATHERED
     }

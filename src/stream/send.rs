@@ -21,6 +21,9 @@ use tokio::io::AsyncWrite;
 /// Payload of one frame on a vectored transport, unless configured.
 const VECTORED_FRAME: usize = 512 * 1024;
 
+/// To copy a frame up to this size costs less than to hand it over in slices.
+const TINY_FRAME: usize = 512;
+
 /// Frames up to this size are put together in a small piece of the stack.
 const SMALL_FRAME: usize = 2 * 1024;
 
@@ -49,7 +52,7 @@ impl Outbound {
         if offered == 0 {
             return Poll::Ready(Ok(0));
         }
-        let busy = self.poll_drain(half, cx)?.is_pending();
+        let busy = !self.buffer.is_empty() && self.poll_drain(half, cx)?.is_pending();
         let lead = self.text;
         let room = self.max_payload(half.io.is_write_vectored()) - lead.partial().len();
         if busy && !self.can_gather(lead.partial().len() + offered.min(room)) {
@@ -72,6 +75,7 @@ impl Outbound {
 
     /// Bytes of payload that go into one frame. Where the transport copies every write, head and
     /// payload have to fit into one.
+    #[inline]
     fn max_payload(&self, vectored: bool) -> usize {
         match self.max_frame_size {
             0 if vectored => VECTORED_FRAME,
@@ -81,17 +85,18 @@ impl Outbound {
     }
 
     /// Decides what of `slices` is framed: at most `room` bytes, and of a text whole code points.
+    #[inline]
     fn cut(&self, slices: &[IoSlice<'_>], offered: usize, room: usize) -> io::Result<Cut> {
         let most = offered.min(room);
-        let mut text = Utf8::default();
-        if self.data == OpCode::Text {
-            text = self.text;
-            let mut left = most;
-            for slice in slices {
-                let piece = &slice[..slice.len().min(left)];
-                text.push(piece).map_err(|_| Error::NotUtf8)?;
-                left -= piece.len();
-            }
+        if self.data != OpCode::Text {
+            return Ok(Cut { taken: most, framed: most, text: Utf8::default() });
+        }
+        let mut text = self.text;
+        let mut left = most;
+        for slice in slices {
+            let piece = &slice[..slice.len().min(left)];
+            text.push(piece).map_err(|_| Error::NotUtf8)?;
+            left -= piece.len();
         }
         let framed = most.saturating_sub(text.partial().len());
         if most < offered {
@@ -108,7 +113,7 @@ impl Outbound {
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
     ) -> Poll<io::Result<()>> {
-        if half.io.is_write_vectored() {
+        if frame.size() > TINY_FRAME && half.io.is_write_vectored() {
             let mut out = [IoSlice::new(&[]); MAX_SLICES];
             if let Some(slices) = frame.as_slices(&mut out) {
                 let written = half.poll_write_vectored(cx, slices, frame.size());
@@ -116,26 +121,30 @@ impl Outbound {
             }
         }
         if frame.size() <= SMALL_FRAME {
-            self.poll_send_copy::<S, SMALL_FRAME>(half, cx, frame)
-        } else {
-            self.poll_send_copy::<S, MAX_TRANSPORT_WRITE>(half, cx, frame)
+            let mut scratch = Scratch::<SMALL_FRAME>::new();
+            let mut copy = scratch.buf();
+            frame.copy_all(&mut copy);
+            let written = half.poll_write(cx, copy.filled());
+            return self.poll_accept(half, cx, frame, 0, written);
         }
+        self.poll_send_copy(half, cx, frame)
     }
 
-    /// Copies the frame, masking it on the way, and sends the copy, `N` bytes at a time. The copy
-    /// is on the stack, so that no stream has to own memory for it.
+    /// Copies the frame, masking it on the way, and sends the copy, 64 KiB at a time. The copy is on
+    /// the stack, so that no stream has to own memory for it; only here, so that nothing else needs
+    /// as much of it.
     #[inline(never)]
-    fn poll_send_copy<S: AsyncWrite, const N: usize>(
+    fn poll_send_copy<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut scratch = Scratch::<N>::new();
+        let mut scratch = Scratch::<MAX_TRANSPORT_WRITE>::new();
         let mut copy = scratch.buf();
         let mut sent = 0;
         loop {
-            let end = frame.size().min(sent + N);
+            let end = frame.size().min(sent + MAX_TRANSPORT_WRITE);
             copy.clear();
             frame.copy(sent..end, &mut copy);
             match half.poll_write(cx, copy.filled()) {
@@ -147,6 +156,7 @@ impl Outbound {
 
     /// After a try to send the frame from `sent` on: keeps what the transport didn't take, unless
     /// it took nothing of a frame that is too large to wait.
+    #[inline]
     fn poll_accept<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,

@@ -90,6 +90,7 @@ impl Wakers {
     }
 
     /// Wakes the task that waits to write, if there is one.
+    #[inline]
     pub(super) fn wake_writer(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();
@@ -103,6 +104,7 @@ impl Wakers {
     }
 
     /// Nothing waits for the transport any more: what was allocated for it goes.
+    #[inline]
     pub(super) fn release(&mut self) {
         self.both = None;
     }

@@ -136,6 +136,7 @@ impl Engine {
     }
 
     /// The peer gets no more after a Close from either side.
+    #[inline]
     fn check_write(&mut self) -> io::Result<()> {
         if self.outbound.is_closing() || self.is_writing_over() {
             return Err(Error::Closed.into());

@@ -50,6 +50,7 @@ impl<S: AsyncWrite> WriteHalf<'_, S> {
     }
 }
 
+#[inline]
 fn check_written(written: io::Result<usize>, len: usize) -> io::Result<usize> {
     match written {
         Ok(0) => Err(Error::WriteZero.into()),
