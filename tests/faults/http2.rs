@@ -203,7 +203,9 @@ fn an_abrupt_goaway_is_an_error_of_every_stream() {
         for _ in 0..10 {
             let (mut stream, mut opened) = server.open(&http2).await;
             send(&mut opened.0, part());
-            timeout(BOUND, stream.read_exact(&mut [0; 990])).await.unwrap().unwrap();
+            let mut first = [0; 990];
+            timeout(BOUND, stream.read_exact(&mut first)).await.unwrap().unwrap();
+            assert!(first[..] == bytes(990));
             streams.push((stream, opened));
         }
         server.goaway.send(Some(Reason::INTERNAL_ERROR)).unwrap();

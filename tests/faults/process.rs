@@ -62,7 +62,7 @@ async fn play(part: &str) {
         }
         _ => panic!("{part}"),
     };
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 pub(crate) async fn transfer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), writes: bool) {
