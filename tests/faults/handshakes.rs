@@ -1,12 +1,15 @@
 //! Faults before there is a stream.
 
 use crate::{
-    http::{VERSIONS, Version},
+    http::{Server, VERSIONS, Version, echo},
     leftovers::leaves_nothing,
     pattern::BOUND,
     process::Process,
 };
-use fastwebsockets_stream::client::{Builder, Connected, HandshakeError, Http2, rustls};
+use fastwebsockets_stream::{
+    client::{Builder, Connected, HandshakeError, Http2, rustls},
+    server::Acceptor,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -88,6 +91,35 @@ async fn expect_end(listener: &TcpListener) {
     let (mut tcp, _) = listener.accept().await.unwrap();
     let end = timeout(BOUND, tcp.read_to_end(&mut Vec::new())).await.expect("it ends");
     assert!(end.is_ok() || end.unwrap_err().kind() == ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_client_that_goes_in_the_middle_of_its_request_leaves_nothing_at_the_server() {
+    let requests: [&[u8]; 3] = [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: web",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x08",
+    ];
+    for request in requests {
+        for reset in [false, true] {
+            leaves_nothing(async {
+                let server = Server::start(Acceptor::new(), echo).await;
+                let mut tcp = server.tcp().await;
+                tcp.write_all(request).await.unwrap();
+                if reset {
+                    tcp.set_zero_linger().unwrap();
+                }
+                drop(tcp);
+                // Others are served as before.
+                for version in VERSIONS {
+                    let mut stream = server.open(version).await;
+                    stream.write_all(b"hello").await.unwrap();
+                    timeout(BOUND, stream.read_exact(&mut [0; 5])).await.unwrap().unwrap();
+                    timeout(BOUND, stream.close(1000, "")).await.unwrap().unwrap();
+                }
+            });
+        }
+    }
 }
 
 #[test]
