@@ -7,12 +7,10 @@ use crate::{
 };
 use std::{io, time::Duration};
 
-/// How long a contestant's turn is, about.
-const TURN: Duration = Duration::from_millis(5);
 /// The most operations that are done only to find out how many fit a turn.
 const MOST: u64 = 1 << 32;
 /// Operations that are checked byte by byte before time is taken.
-const CHECKED: u64 = 40;
+const CHECKED: u64 = 20;
 
 /// The median and the quartiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +78,7 @@ impl Outcome {
 type Times = Vec<f64>;
 
 pub fn measure(case: &Case, rounds: usize) -> Outcomes {
-    let turns: Vec<_> = case.entries.iter().map(prepare).collect();
+    let turns: Vec<_> = case.entries.iter().map(|entry| prepare(entry, case.turn)).collect();
     let mut times: Vec<io::Result<Option<Times>>> = turns
         .iter()
         .map(|turn| match turn {
@@ -110,15 +108,15 @@ pub fn measure(case: &Case, rounds: usize) -> Outcomes {
 }
 
 /// Checks the contestant, and finds out how many operations are a turn.
-fn prepare(entry: &Entry) -> io::Result<Option<u64>> {
+fn prepare(entry: &Entry, turn: Duration) -> io::Result<Option<u64>> {
     if (entry.run)(CHECKED, Look::Thorough)?.is_none() {
         return Ok(None);
     }
     let mut operations = 1;
     loop {
         let time = (entry.run)(operations, Look::Sample)?.unwrap_or_default();
-        if time * 4 >= TURN || operations >= MOST {
-            let turns = TURN.as_secs_f64() / time.as_secs_f64().max(1e-9);
+        if time * 4 >= turn || operations >= MOST {
+            let turns = turn.as_secs_f64() / time.as_secs_f64().max(1e-9);
             return Ok(Some(((operations as f64 * turns) as u64).max(1)));
         }
         operations *= 4;

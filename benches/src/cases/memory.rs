@@ -9,10 +9,12 @@ use crate::{
     wire,
 };
 use cpu_time::ThreadTime;
-use std::future::poll_fn;
 use std::{
+    cell::OnceCell,
+    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
@@ -26,6 +28,8 @@ const SEGMENT: usize = 1448;
 /// The first part of a vectored write: the head of some protocol.
 const HEAD: usize = 16;
 
+const TURN: Duration = Duration::from_millis(5);
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for masked in [false, true] {
@@ -33,16 +37,17 @@ pub fn cases() -> Vec<Case> {
             for buffer in [64, 16 << 10, 64 << 10] {
                 cases.push(read(Content::Binary, size, buffer, usize::MAX, masked));
             }
-            cases.push(write(Content::Binary, size, masked));
+            cases.push(write(Content::Binary, size, false, masked));
+            cases.push(write(Content::Binary, size, true, masked));
         }
         cases.push(read(Content::Binary, 64 << 10, 64 << 10, SEGMENT, masked));
         for content in [Content::Ascii, Content::Mixed] {
             cases.push(read(content, 64 << 10, 64 << 10, usize::MAX, masked));
-            cases.push(write(content, 64 << 10, masked));
+            cases.push(write(content, 64 << 10, false, masked));
         }
-        let payload = Payload::new(Content::Binary, 16 << 10);
+        let sent = Sent::new(Content::Binary, 16 << 10, masked);
         let name = format!("memory/vectored/16+16K/{}", mask_name(masked));
-        cases.push(MeasureStream::case(Vectored { payload, masked }, name));
+        cases.push(MeasureStream::case(Vectored { sent }, name, TURN));
     }
     cases
 }
@@ -53,12 +58,16 @@ fn read(content: Content, size: usize, buffer: usize, piece: usize, masked: bool
         name = format!("{name}/pieces/{piece}");
     }
     let name = name_rest(name, content, masked);
-    Measure::case(Read { content, size, buffer, piece, masked }, name)
+    Measure::case(Read { sent: Sent::new(content, size, masked), buffer, piece }, name, TURN)
 }
 
-fn write(content: Content, size: usize, masked: bool) -> Case {
-    let name = name_rest(format!("memory/write/{}", short(size)), content, masked);
-    Measure::case(Write { content, size, masked }, name)
+fn write(content: Content, size: usize, flushed: bool, masked: bool) -> Case {
+    let mut name = format!("memory/write/{}", short(size));
+    if flushed {
+        name.push_str("/flushed");
+    }
+    let name = name_rest(name, content, masked);
+    Measure::case(Write { sent: Sent::new(content, size, masked), flushed }, name, TURN)
 }
 
 fn name_rest(name: String, content: Content, masked: bool) -> String {
@@ -76,41 +85,68 @@ fn cpu_time<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<(T, Du
     })
 }
 
+/// What is sent. It is made when it is first needed, and once.
+#[derive(Clone)]
+struct Sent {
+    content: Content,
+    size: usize,
+    masked: bool,
+    made: Rc<OnceCell<(Payload, Arc<[u8]>)>>,
+}
+
+impl Sent {
+    fn new(content: Content, size: usize, masked: bool) -> Self {
+        Self { content, size, masked, made: Rc::default() }
+    }
+
+    fn made(&self) -> &(Payload, Arc<[u8]>) {
+        self.made.get_or_init(|| {
+            let payload = Payload::new(self.content, self.size);
+            let mut frames = Vec::new();
+            for message in payload.bytes.chunks(self.size) {
+                wire::frame(self.content.is_text(), self.masked, message, &mut frames);
+            }
+            (payload, frames.into())
+        })
+    }
+
+    fn payload(&self) -> &Payload {
+        &self.made().0
+    }
+
+    /// What the transport gives.
+    fn source(&self, kind: Kind) -> Arc<[u8]> {
+        let (payload, frames) = self.made();
+        Arc::clone(if kind == Kind::Bare { &payload.bytes } else { frames })
+    }
+
+    fn sender(&self) -> Role {
+        if self.masked { Role::Client } else { Role::Server }
+    }
+
+    fn receiver(&self) -> Role {
+        if self.masked { Role::Server } else { Role::Client }
+    }
+}
+
 /// An operation is a message that is read.
 #[derive(Clone)]
 struct Read {
-    content: Content,
-    size: usize,
+    sent: Sent,
     buffer: usize,
     piece: usize,
-    masked: bool,
-}
-
-impl Read {
-    /// What the transport gives.
-    fn source(&self, payload: &Payload, kind: Kind) -> Arc<[u8]> {
-        if kind == Kind::Bare {
-            return Arc::clone(&payload.bytes);
-        }
-        let mut frames = Vec::new();
-        for message in payload.bytes.chunks(payload.size) {
-            wire::frame(payload.content.is_text(), self.masked, message, &mut frames);
-        }
-        frames.into()
-    }
 }
 
 impl Measure for Read {
     fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
-        let payload = Payload::new(self.content, self.size);
-        let memory = Memory::source(self.source(&payload, C::KIND), self.piece);
-        let role = if self.masked { Role::Server } else { Role::Client };
-        let Some(mut link) = C::link(memory, role, payload.content.is_text()) else {
+        let memory = Memory::source(self.sent.source(C::KIND), self.piece);
+        let text = self.sent.content.is_text();
+        let Some(mut link) = C::link(memory, self.sent.receiver(), text) else {
             return Ok(None);
         };
-        let mut check = payload.check(look == Look::Thorough);
+        let mut check = self.sent.payload().check(look == Look::Thorough);
         let mut buf = vec![0; self.buffer];
-        let wanted = operations * self.size as u64;
+        let wanted = operations * self.sent.size as u64;
         let reading = async {
             let mut received = 0;
             while received < wanted {
@@ -127,33 +163,32 @@ impl Measure for Read {
 /// An operation is a message that is written.
 #[derive(Clone)]
 struct Write {
-    content: Content,
-    size: usize,
-    masked: bool,
+    sent: Sent,
+    /// A flush after each message, or one at the end.
+    flushed: bool,
 }
 
 impl Measure for Write {
     fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
-        let payload = Payload::new(self.content, self.size);
-        let role = if self.masked { Role::Client } else { Role::Server };
+        let payload = self.sent.payload();
         let written = sink(look);
-        let text = payload.content.is_text();
-        let Some(mut link) = C::link(Memory::sink(written.clone()), role, text) else {
+        let memory = Memory::sink(written.clone());
+        let text = self.sent.content.is_text();
+        let Some(mut link) = C::link(memory, self.sent.sender(), text) else {
             return Ok(None);
         };
         let ((), time) = cpu_time(async {
             for n in 0..operations {
                 link.send(&payload.bytes[payload.message(n)]).await?;
+                if self.flushed {
+                    link.flush().await?;
+                }
             }
-            Ok(())
+            link.flush().await
         })?;
-        let expected =
-            || payload.bytes.iter().cycle().take(operations as usize * self.size).copied();
-        check_written(&written, look, C::KIND, text, self.masked, expected)?;
-        let count = written.count();
-        if count < operations * self.size as u64 {
-            return Err(io::Error::other(format!("only {count} bytes were written")));
-        }
+        let len = operations as usize * payload.size;
+        let expected = || payload.bytes.iter().cycle().take(len).copied();
+        check_written(&written, look, C::KIND, &self.sent, len, expected)?;
         Ok(Some(time))
     }
 }
@@ -161,16 +196,15 @@ impl Measure for Write {
 /// An operation is a head and a body in one vectored write.
 #[derive(Clone)]
 struct Vectored {
-    payload: Payload,
-    masked: bool,
+    sent: Sent,
 }
 
 impl MeasureStream for Vectored {
     fn run<C: ByteStream>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
-        let payload = &self.payload;
-        let role = if self.masked { Role::Client } else { Role::Server };
+        let payload = self.sent.payload();
         let written = sink(look);
-        let Some(mut stream) = C::stream(Memory::sink(written.clone()), role, false) else {
+        let memory = Memory::sink(written.clone());
+        let Some(mut stream) = C::stream(memory, self.sent.sender(), false) else {
             return Ok(None);
         };
         let ((), time) = cpu_time(async {
@@ -179,7 +213,7 @@ impl MeasureStream for Vectored {
                 let mut slices = [IoSlice::new(&body[..HEAD]), IoSlice::new(body)];
                 write_all_vectored(&mut stream, &mut slices).await?;
             }
-            Ok(())
+            stream.flush().await
         })?;
         let expected = || {
             (0..operations).flat_map(|n| {
@@ -187,10 +221,8 @@ impl MeasureStream for Vectored {
                 body[..HEAD].iter().chain(body).copied()
             })
         };
-        check_written(&written, look, C::KIND, false, self.masked, expected)?;
-        if written.count() < operations * (HEAD + payload.size) as u64 {
-            return Err(io::Error::other("bytes are missing"));
-        }
+        let len = operations as usize * (HEAD + payload.size);
+        check_written(&written, look, C::KIND, &self.sent, len, expected)?;
         Ok(Some(time))
     }
 }
@@ -206,7 +238,7 @@ async fn write_all_vectored<T: AsyncWrite + Unpin>(
         }
         IoSlice::advance_slices(&mut slices, n);
     }
-    stream.flush().await
+    Ok(())
 }
 
 fn sink(look: Look) -> Written {
@@ -216,20 +248,27 @@ fn sink(look: Look) -> Written {
     }
 }
 
-/// Takes apart what was written, and compares it.
+/// Nothing is missing; and if each byte is to be looked at, takes apart what was written, and
+/// compares it.
 fn check_written<I: Iterator<Item = u8>>(
     written: &Written,
     look: Look,
     kind: Kind,
-    text: bool,
-    masked: bool,
+    sent: &Sent,
+    len: usize,
     expected: impl Fn() -> I,
 ) -> io::Result<()> {
+    let count = written.count();
+    if count < len as u64 {
+        return Err(io::Error::other(format!("{count} of {len} bytes were written")));
+    }
     if look == Look::Sample {
         return Ok(());
     }
-    let bytes = written.bytes();
-    let payload = if kind == Kind::Bare { bytes } else { wire::payload(text, masked, &bytes)? };
+    let mut payload = written.bytes();
+    if kind != Kind::Bare {
+        payload = wire::payload(sent.content.is_text(), sent.masked, &payload)?;
+    }
     if payload.into_iter().eq(expected()) {
         Ok(())
     } else {

@@ -1,6 +1,9 @@
 //! What is measured.
 
+pub mod flow;
 pub mod memory;
+pub mod network;
+pub mod requests;
 
 use crate::contestants::{ByteStream, Contestant, Kind};
 use crate::{for_each_loop, for_each_stream};
@@ -28,6 +31,8 @@ pub struct Entry {
 pub struct Case {
     /// Its parts, separated by slashes.
     pub name: String,
+    /// How long a contestant's turn is, about.
+    pub turn: Duration,
     pub entries: Vec<Entry>,
 }
 
@@ -36,7 +41,7 @@ pub trait Measure: Clone + 'static {
     fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>>;
 
     /// The case of everyone.
-    fn case(self, name: String) -> Case {
+    fn case(self, name: String, turn: Duration) -> Case {
         let mut entries = Vec::new();
         macro_rules! enter {
             ($contestant:ty) => {{
@@ -50,7 +55,7 @@ pub trait Measure: Clone + 'static {
         }
         for_each_stream!(enter);
         for_each_loop!(enter);
-        Case { name, entries }
+        Case { name, turn, entries }
     }
 }
 
@@ -59,7 +64,7 @@ pub trait MeasureStream: Clone + 'static {
     fn run<C: ByteStream>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>>;
 
     /// The case of all byte streams.
-    fn case(self, name: String) -> Case {
+    fn case(self, name: String, turn: Duration) -> Case {
         let mut entries = Vec::new();
         macro_rules! enter {
             ($contestant:ty) => {{
@@ -72,22 +77,23 @@ pub trait MeasureStream: Clone + 'static {
             }};
         }
         for_each_stream!(enter);
-        Case { name, entries }
+        Case { name, turn, entries }
     }
 }
 
 /// All cases whose names have the filter's parts one after the other. Filters are separated by
 /// commas; an empty one is everything.
 pub fn matching(filter: &str) -> Vec<Case> {
-    let all = memory::cases();
-    all.into_iter()
-        .filter(|case| filter.split(',').any(|filter| matches(&case.name, filter)))
-        .collect()
+    let mut cases = memory::cases();
+    cases.extend(flow::cases());
+    cases.extend(requests::cases());
+    cases.retain(|case| filter.split(',').any(|filter| matches(&case.name, filter)));
+    cases
 }
 
 fn matches(name: &str, filter: &str) -> bool {
-    format!("/{name}/").contains(format!("/{}/", filter.trim_matches('/')).as_str())
-        || filter.is_empty()
+    let whole_parts = format!("/{}/", filter.trim_matches('/'));
+    filter.is_empty() || format!("/{name}/").contains(&whole_parts)
 }
 
 /// A number of bytes, in short.

@@ -33,7 +33,10 @@ impl<S: Transport> Link for Messages<S> {
 
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let frame = Frame::new(true, self.opcode, None, Payload::Borrowed(bytes));
-        self.ws.write_frame(frame).await.map_err(io::Error::other)?;
+        self.ws.write_frame(frame).await.map_err(io::Error::other)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
         self.ws.flush().await.map_err(io::Error::other)
     }
 }

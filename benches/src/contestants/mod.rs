@@ -33,16 +33,18 @@ pub enum Kind {
 }
 
 /// One end of a connection, as far as all contestants have it.
-pub trait Link {
+pub trait Link: Send + 'static {
     /// Receives what has come and shows it to the check. Returns the bytes.
     fn receive(
         &mut self,
         buf: &mut [u8],
         check: &mut Check,
-    ) -> impl Future<Output = io::Result<usize>>;
+    ) -> impl Future<Output = io::Result<usize>> + Send;
 
-    /// Sends these bytes, all the way to the transport.
-    fn send(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>>;
+    /// Sends these bytes, without a flush.
+    fn send(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+
+    fn flush(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 pub trait Contestant: 'static {
@@ -58,7 +60,7 @@ pub trait Contestant: 'static {
 pub trait ByteStream: 'static {
     const NAME: &'static str;
     const KIND: Kind = Kind::Peer;
-    type Stream<S: Transport>: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream<S: Transport>: Transport;
 
     /// `None` if it has no such thing.
     fn stream<S: Transport>(io: S, role: Role, text: bool) -> Option<Self::Stream<S>>;
@@ -67,7 +69,7 @@ pub trait ByteStream: 'static {
 /// The link of a byte stream.
 pub struct Bytes<T>(pub T);
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Link for Bytes<T> {
+impl<T: Transport> Link for Bytes<T> {
     async fn receive(&mut self, buf: &mut [u8], check: &mut Check) -> io::Result<usize> {
         let n = self.0.read(buf).await?;
         if n == 0 {
@@ -78,7 +80,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link for Bytes<T> {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes).await?;
+        self.0.write_all(bytes).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
         self.0.flush().await
     }
 }

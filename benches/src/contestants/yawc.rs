@@ -45,6 +45,10 @@ impl<S: Transport> Link for Messages<S> {
         // It takes messages that own their bytes.
         let bytes = Bytes::copy_from_slice(bytes);
         let frame = if self.text { Frame::text(bytes) } else { Frame::binary(bytes) };
-        self.ws.send(frame).await.map_err(io::Error::other)
+        self.ws.feed(frame).await.map_err(io::Error::other)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.ws.flush().await.map_err(io::Error::other)
     }
 }
