@@ -5,5 +5,7 @@ pub mod cases;
 pub mod contestants;
 pub mod memory;
 pub mod payload;
+pub mod report;
 pub mod rounds;
+pub mod targets;
 pub mod wire;
