@@ -80,9 +80,11 @@ const BY_MASK: [(&str, f64, f64); 19] = [
 const HTTP2_FLOW: [&str; 3] = ["http2/flow/16K", "http2/flow/64K", "http2/flow/1M"];
 
 /// Cases without a direction.
-const OTHERS: [(&str, f64); 7] = [
+const OTHERS: [(&str, f64); 9] = [
     ("tcp/ping-pong/64", 1.05),
+    ("tcp/ping-pong/64/exact", 1.05),
     ("http2/ping-pong/64", 1.05),
+    ("http2/ping-pong/64/exact", 1.05),
     ("http2/ping-pong/100-streams", THROUGHPUT_95),
     ("tcp/framed/request-response", 1.3),
     ("tcp/framed/pipelined", 1.3),

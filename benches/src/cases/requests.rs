@@ -15,6 +15,8 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 /// Bytes of a request and of its answer.
 const SIZE: usize = 64;
+/// A reader's buffer that is larger than it need be.
+const BUFFER: usize = 4 << 10;
 /// Streams on one HTTP/2 connection.
 const STREAMS: usize = 100;
 /// Requests that wait for their answers at a time.
@@ -27,14 +29,14 @@ pub fn cases() -> Vec<Case> {
     network_cases::<Tcp>(&mut cases);
     network_cases::<Http2>(&mut cases);
     let name = format!("{}/ping-pong/{STREAMS}-streams", Http2::NAME);
-    // A turn has all the handshakes in it; they take no time, but they do take a while.
-    cases.push(Measure::case(PingPong::<Http2>::new(STREAMS), name, 2 * TURN));
+    cases.push(Measure::case(PingPong::<Http2>::new(STREAMS, BUFFER), name, 2 * TURN));
     cases
 }
 
 fn network_cases<N: Network>(cases: &mut Vec<Case>) {
     let name = |what: &str| format!("{}/{what}", N::NAME);
-    cases.push(Measure::case(PingPong::<N>::new(1), name("ping-pong/64"), TURN));
+    cases.push(Measure::case(PingPong::<N>::new(1, BUFFER), name("ping-pong/64"), TURN));
+    cases.push(Measure::case(PingPong::<N>::new(1, SIZE), name("ping-pong/64/exact"), TURN));
     for (pipelined, what) in [(1, "framed/request-response"), (PIPELINED, "framed/pipelined")] {
         let requests = Requests { network: PhantomData::<N>, payload: payload(), pipelined };
         cases.push(MeasureStream::case(requests, name(what), TURN));
@@ -51,11 +53,13 @@ struct PingPong<N> {
     network: PhantomData<N>,
     payload: Payload,
     streams: usize,
+    /// Bytes of the readers' buffers. Into one that fits an answer exactly, no head goes with it.
+    buffer: usize,
 }
 
 impl<N> PingPong<N> {
-    fn new(streams: usize) -> Self {
-        Self { network: PhantomData, payload: payload(), streams }
+    fn new(streams: usize, buffer: usize) -> Self {
+        Self { network: PhantomData, payload: payload(), streams, buffer }
     }
 }
 
@@ -68,8 +72,10 @@ impl<N: Network> Measure for PingPong<N> {
             for (client, server) in pairs {
                 let client = C::link(client, Role::Client, false)?;
                 let server = C::link(server, Role::Server, false)?;
-                tasks.push(tokio::spawn(answer(server, self.payload.clone(), check(), rounds)));
-                tasks.push(tokio::spawn(ask(client, self.payload.clone(), check(), rounds)));
+                let client = End::new(client, check(), self.buffer);
+                let server = End::new(server, check(), self.buffer);
+                tasks.push(tokio::spawn(server.answer(self.payload.clone(), rounds)));
+                tasks.push(tokio::spawn(client.ask(self.payload.clone(), rounds)));
             }
             Some(async move {
                 for task in tasks {
@@ -83,46 +89,51 @@ impl<N: Network> Measure for PingPong<N> {
     }
 }
 
-async fn ask(
-    mut link: impl Link,
-    payload: Payload,
-    mut check: Check,
-    rounds: u64,
-) -> io::Result<()> {
-    for n in 0..rounds {
-        link.send(&payload.bytes[payload.message(n)]).await?;
-        link.flush().await?;
-        receive_one(&mut link, &mut check).await?;
-    }
-    Ok(())
+/// One end of a stream.
+struct End<L> {
+    link: L,
+    check: Check,
+    buf: Vec<u8>,
 }
 
-async fn answer(
-    mut link: impl Link,
-    payload: Payload,
-    mut check: Check,
-    rounds: u64,
-) -> io::Result<()> {
-    for n in 0..rounds {
-        receive_one(&mut link, &mut check).await?;
-        link.send(&payload.bytes[payload.message(n)]).await?;
-        link.flush().await?;
+impl<L: Link> End<L> {
+    fn new(link: L, check: Check, buffer: usize) -> Self {
+        Self { link, check, buf: vec![0; buffer] }
     }
-    // The client reads the last answer before this end is dropped.
-    let mut buf = [0; SIZE];
-    match link.receive(&mut buf, &mut check).await {
-        Ok(_) => Err(io::Error::other("a request too many")),
-        Err(_) => Ok(()),
-    }
-}
 
-async fn receive_one(link: &mut impl Link, check: &mut Check) -> io::Result<()> {
-    let mut buf = [0; SIZE];
-    let mut received = 0;
-    while received < SIZE {
-        received += link.receive(&mut buf[received..], check).await?;
+    async fn ask(mut self, payload: Payload, rounds: u64) -> io::Result<()> {
+        for n in 0..rounds {
+            self.send(&payload, n).await?;
+            self.receive().await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn answer(mut self, payload: Payload, rounds: u64) -> io::Result<()> {
+        for n in 0..rounds {
+            self.receive().await?;
+            self.send(&payload, n).await?;
+        }
+        // The client reads the last answer before this end is dropped.
+        match self.link.receive(&mut self.buf, &mut self.check).await {
+            Ok(_) => Err(io::Error::other("a request too many")),
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, payload: &Payload, n: u64) -> io::Result<()> {
+        self.link.send(&payload.bytes[payload.message(n)]).await?;
+        self.link.flush().await
+    }
+
+    async fn receive(&mut self) -> io::Result<()> {
+        let mut received = 0;
+        while received < SIZE {
+            let buf = &mut self.buf[received..];
+            received += self.link.receive(buf, &mut self.check).await?;
+        }
+        if received == SIZE { Ok(()) } else { Err(io::Error::other("too many bytes arrived")) }
+    }
 }
 
 /// An operation is a request and its response, in a codec's frames.
