@@ -20,6 +20,8 @@ pub struct Memory {
     at: usize,
     /// The most bytes that one read gives.
     piece: usize,
+    /// Gives the source once, and then has nothing more.
+    once: bool,
     sink: Box<[u8]>,
     sink_at: usize,
     written: Written,
@@ -54,7 +56,12 @@ impl Memory {
     pub fn source(source: Arc<[u8]>, piece: usize) -> Self {
         // Not zeros, which the system would give only when they are touched: in the time measured.
         let sink = vec![1; SINK].into();
-        Self { source, at: 0, piece, sink, sink_at: 0, written: Written::default() }
+        Self { source, at: 0, piece, once: false, sink, sink_at: 0, written: Written::default() }
+    }
+
+    /// A source that gives these bytes, and then is silent.
+    pub fn once(source: Vec<u8>) -> Self {
+        Self { once: true, ..Self::source(source.into(), usize::MAX) }
     }
 
     /// A sink.
@@ -96,9 +103,12 @@ impl AsyncRead for Memory {
             buf.put_slice(&ready[..len]);
             rest -= len;
             this.at += len;
-            if this.at == this.source.len() {
+            if this.at == this.source.len() && !this.once {
                 this.at = 0;
             }
+        }
+        if this.once && buf.filled().is_empty() {
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }
