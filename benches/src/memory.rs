@@ -11,8 +11,8 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Written bytes are copied to this many, over and over: too many for the second cache.
-const SINK: usize = 4 << 20;
+/// Written bytes are copied to this many, over and over. They stay in the second cache.
+const SINK: usize = 256 << 10;
 
 /// Gives the same bytes over and over, and takes everything.
 pub struct Memory {

@@ -1,6 +1,6 @@
 //! Where this crate must be.
 
-use crate::rounds::Outcomes;
+use crate::{contestants::Kind, rounds::Outcomes};
 use std::fmt;
 
 /// What a median must be, at most.
@@ -139,6 +139,8 @@ pub fn verdicts(outcomes: &Outcomes, all: &[Outcomes]) -> Vec<Verdict> {
     let measured = |target| match target {
         Target::ToBare(_) => Some(ours),
         Target::ToBestPeer(_) => {
+            // Without peers, there is nothing to compare with.
+            outcomes.standings.iter().find(|standing| standing.kind == Kind::Peer)?;
             Some(outcomes.to_best_peer.map_or(f64::INFINITY, |(_, ratio)| ratio.median))
         }
         Target::ToBinary(_) => {

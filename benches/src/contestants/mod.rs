@@ -1,12 +1,17 @@
 //! Who is measured: a file each.
 
+#[cfg(feature = "peers")]
 pub mod async_tungstenite;
 pub mod bare;
 pub mod fastwebsockets;
 pub mod ours;
+#[cfg(feature = "peers")]
 pub mod published;
+#[cfg(feature = "peers")]
 pub mod tokio_websockets;
+#[cfg(feature = "peers")]
 pub mod ws_stream_tungstenite;
+#[cfg(feature = "peers")]
 pub mod yawc;
 
 use crate::payload::Check;
@@ -104,9 +109,13 @@ macro_rules! for_each_stream {
     ($call:ident) => {
         $call!($crate::contestants::bare::Bare);
         $call!($crate::contestants::ours::Ours);
+        #[cfg(feature = "peers")]
         $call!($crate::contestants::published::Published);
+        #[cfg(feature = "peers")]
         $call!($crate::contestants::ws_stream_tungstenite::WsStreamTungstenite);
+        #[cfg(feature = "peers")]
         $call!($crate::contestants::async_tungstenite::AsyncTungstenite);
+        #[cfg(feature = "peers")]
         $call!($crate::contestants::tokio_websockets::TokioWebsockets);
     };
 }
@@ -116,6 +125,7 @@ macro_rules! for_each_stream {
 macro_rules! for_each_loop {
     ($call:ident) => {
         $call!($crate::contestants::fastwebsockets::Fastwebsockets);
+        #[cfg(feature = "peers")]
         $call!($crate::contestants::yawc::Yawc);
     };
 }

@@ -11,16 +11,16 @@ use svg::{
 
 /// The cases that it shows, and what they are called there.
 const ROWS: [(&str, &str); 16] = [
-    ("memory/read/64/into/64K/masked", "read 64 B frames"),
-    ("memory/read/1K/into/64K/masked", "read 1 KiB frames"),
-    ("memory/read/16K/into/64K/masked", "read 16 KiB frames"),
-    ("memory/read/64K/into/64K/masked", "read 64 KiB frames"),
-    ("memory/read/64K/into/64K/pieces/1448/masked", "read 64 KiB in 1448 B pieces"),
-    ("memory/write/64/masked", "write 64 B"),
-    ("memory/write/1K/masked", "write 1 KiB"),
-    ("memory/write/16K/masked", "write 16 KiB"),
-    ("memory/write/64K/masked", "write 64 KiB"),
-    ("memory/vectored/16+16K/masked", "write 16 B + 16 KiB vectored"),
+    ("memory/read/64/into/64K/masked", "memory: read 64 B frames"),
+    ("memory/read/1K/into/64K/masked", "memory: read 1 KiB frames"),
+    ("memory/read/16K/into/64K/masked", "memory: read 16 KiB frames"),
+    ("memory/read/64K/into/64K/masked", "memory: read 64 KiB frames"),
+    ("memory/read/64K/into/64K/pieces/1448/masked", "memory: 64 KiB in 1448 B pieces"),
+    ("memory/write/64/masked", "memory: write 64 B"),
+    ("memory/write/1K/masked", "memory: write 1 KiB"),
+    ("memory/write/16K/masked", "memory: write 16 KiB"),
+    ("memory/write/64K/masked", "memory: write 64 KiB"),
+    ("memory/vectored/16+16K/masked", "memory: vectored 16 B + 16 KiB"),
     ("tcp/flow/64K/masked", "TCP: writes of 64 KiB"),
     ("tcp/ping-pong/64", "TCP: round trip of 64 B"),
     ("tcp/framed/pipelined", "TCP: codec, pipelined"),
@@ -138,7 +138,7 @@ fn axis(bottom: f64) -> Group {
             text(tick.to_string(), x(tick), bottom + 18.0, "note").set("text-anchor", "middle"),
         );
     }
-    let label = "time, 1 = the bare transport; less is better (logarithmic; lines: quartiles)";
+    let label = "time, 1 = the bare transport; less is better (logarithmic; masked frames; lines: quartiles)";
     axis.append(
         text(label, (LEFT + RIGHT) / 2.0, bottom + 40.0, "note").set("text-anchor", "middle"),
     );
