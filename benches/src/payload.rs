@@ -127,3 +127,40 @@ impl Check {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_takes_what_was_sent_and_nothing_else() {
+        for content in [Content::Binary, Content::Ascii, Content::Mixed] {
+            for size in [64, 1 << 20] {
+                let payload = Payload::new(content, size);
+                let end = payload.bytes.len();
+                for thorough in [false, true] {
+                    let mut check = payload.check(thorough);
+                    check.take(&payload.bytes[..100]).unwrap();
+                    check.take(&payload.bytes[100..]).unwrap();
+                    // And from the start again.
+                    check.take(&payload.bytes[..end - 7]).unwrap();
+                    let missing = check.take(&payload.bytes[end - 6..]);
+                    assert!(missing.is_err(), "{content}, {size}, {thorough}");
+                }
+                let mut changed = payload.bytes.to_vec();
+                changed[end / 2] ^= 1;
+                assert!(payload.check(true).take(&changed).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn every_message_of_a_text_is_text() {
+        for content in [Content::Ascii, Content::Mixed] {
+            let payload = Payload::new(content, 64);
+            for message in payload.bytes.chunks(64) {
+                assert!(std::str::from_utf8(message).is_ok());
+            }
+        }
+    }
+}

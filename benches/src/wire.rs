@@ -63,3 +63,31 @@ fn take<'a>(wire: &mut &'a [u8], len: usize) -> io::Result<&'a [u8]> {
 fn number(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_taken_apart_as_they_were_made() {
+        for masked in [false, true] {
+            let messages = [0, 1, 125, 126, 65_535, 65_536].map(|len| vec![len as u8 ^ 0x5a; len]);
+            let mut wire = Vec::new();
+            messages.iter().for_each(|message| frame(false, masked, message, &mut wire));
+            assert_eq!(payload(false, masked, &wire).unwrap(), messages.concat());
+            assert!(payload(true, masked, &wire).is_err(), "the wrong type");
+            assert!(payload(false, !masked, &wire).is_err(), "the wrong masking");
+            assert!(payload(false, masked, &wire[..wire.len() - 1]).is_err(), "a byte is missing");
+        }
+    }
+
+    /// RFC 6455 section 5.7.
+    #[test]
+    fn the_examples_of_the_rfc() {
+        let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+        let mut wire = Vec::new();
+        frame(true, true, b"Hello", &mut wire);
+        assert_eq!(wire, masked);
+        assert_eq!(payload(true, true, &masked).unwrap(), b"Hello");
+    }
+}
