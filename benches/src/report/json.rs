@@ -8,17 +8,20 @@ use crate::{
 use serde_json::{Map, Value, json};
 use std::{env::consts, fs, process::Command, thread};
 
-/// The whole file.
+/// The whole file, with a line for each case.
 pub fn results(all: &[Outcomes], rounds: usize) -> String {
-    let cases: Map<_, _> =
-        all.iter().map(|outcomes| (outcomes.case.clone(), case(outcomes, all))).collect();
-    let results = json!({
+    let head = json!({
         "machine": machine(),
         "rounds": rounds,
         "explanation": "ratios are formed within a round; low and high are the quartiles",
-        "cases": cases,
     });
-    format!("{results:#}\n")
+    let head = format!("{head:#}");
+    let head = head.strip_suffix("\n}").expect("it is an object");
+    let line = |outcomes: &Outcomes| {
+        format!("    {}: {}", Value::from(outcomes.case.as_str()), case(outcomes, all))
+    };
+    let cases: Vec<_> = all.iter().map(line).collect();
+    format!("{head},\n  \"cases\": {{\n{}\n  }}\n}}\n", cases.join(",\n"))
 }
 
 fn case(outcomes: &Outcomes, all: &[Outcomes]) -> Value {
@@ -93,4 +96,19 @@ fn processor() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_json() {
+        let outcomes = Outcomes { case: "a/\"b\"".into(), standings: vec![], to_best_peer: None };
+        for all in [vec![], vec![outcomes.clone()], vec![outcomes.clone(), outcomes]] {
+            let parsed: Value = serde_json::from_str(&results(&all, 3)).unwrap();
+            assert_eq!(parsed["rounds"], 3);
+            assert_eq!(parsed["cases"].as_object().unwrap().len(), all.len().min(1));
+        }
+    }
 }
