@@ -9,6 +9,10 @@ use super::{
 };
 use fastwebsockets::OpCode;
 
+/// A frame of this size is worth being read by itself: to shift it over its head costs more than a
+/// read of the transport.
+const LARGE_FRAME: u64 = 8192;
+
 /// Turns the bytes of frames into the bytes of their payload.
 ///
 /// Heads, control frames and whatever of them has come so far stay in here; payload is moved to
@@ -16,6 +20,8 @@ use fastwebsockets::OpCode;
 pub(crate) struct Decoder {
     /// Bytes of payload that the current data frame still has to bring.
     remaining: u64,
+    /// The bytes of its head, if it was a large one; otherwise 0.
+    large_head: u8,
     /// Its masking key, turned to the next byte.
     key: Key,
     /// Whether the peer has to mask.
@@ -105,6 +111,7 @@ impl Decoder {
     pub(crate) fn new(masked: bool, data: OpCode) -> Self {
         Self {
             remaining: 0,
+            large_head: 0,
             key: Key::default(),
             masked,
             message_open: false,
@@ -119,6 +126,9 @@ impl Decoder {
     /// Decodes `chunk[at.read..]` up to its end or to the next event, whichever comes first.
     pub(crate) fn decode(&mut self, chunk: &mut [u8], at: &mut Cursor) -> Option<Event> {
         while at.read < chunk.len() && !self.finished {
+            if self.is_at_message() && self.small_message(chunk, at) {
+                continue;
+            }
             let step = if self.remaining > 0 {
                 self.payload(chunk, at).map(|()| None)
             } else if self.control.is_some() {
@@ -147,6 +157,22 @@ impl Decoder {
         self.remaining
     }
 
+    /// Bytes to read before anything else, where a large frame is about to begin or to end: then the
+    /// next one's payload comes to lie where it should, and needn't be moved over its head.
+    #[inline]
+    pub(crate) fn read_first(&self) -> Option<usize> {
+        if self.large_head == 0 || self.stash.len > 0 || self.control.is_some() {
+            return None;
+        }
+        match self.remaining {
+            // Large frames come in a row, with heads of the same size.
+            0 => Some(usize::from(self.large_head)),
+            // What a reader's buffer lacked because of the head before it.
+            rest if rest <= 4 * MAX_HEAD as u64 => Some(rest as usize),
+            _ => None,
+        }
+    }
+
     /// The least bytes that can come before the next byte of payload.
     #[inline]
     pub(crate) fn head_at_least(&self) -> usize {
@@ -157,6 +183,63 @@ impl Decoder {
     /// Whether the bytes so far end between two messages.
     pub(crate) fn is_between_messages(&self) -> bool {
         self.remaining == 0 && self.stash.len == 0 && self.control.is_none() && !self.message_open
+    }
+
+    /// The short way for a chunk from the middle of a Binary frame: all of it is payload, and stays
+    /// where it is. Returns whether it was that.
+    #[inline]
+    pub(crate) fn only_payload(&mut self, chunk: &mut [u8]) -> bool {
+        if self.remaining <= chunk.len() as u64 || self.data != OpCode::Binary {
+            return false;
+        }
+        if self.masked {
+            self.key.apply(chunk);
+            self.key = self.key.after(chunk.len());
+        }
+        self.remaining -= chunk.len() as u64;
+        true
+    }
+
+    /// Whether a Binary message may begin here.
+    #[inline]
+    fn is_at_message(&self) -> bool {
+        self.data == OpCode::Binary && self.is_between_messages()
+    }
+
+    /// The short way for the frame that most streams of small messages consist of: a whole message
+    /// that is all here. Returns whether it was one; anything else, also whatever is wrong with it,
+    /// is for those who look closer.
+    #[inline]
+    fn small_message(&mut self, chunk: &mut [u8], at: &mut Cursor) -> bool {
+        let Some(head) = chunk[at.read..].first_chunk::<8>() else {
+            return false;
+        };
+        let mask = if self.masked { 0x80 } else { 0 };
+        if head[0] != 0x80 | OpCode::Binary as u8 || head[1] & 0x80 != mask {
+            return false;
+        }
+        let (len, size) = match head[1] & 0x7f {
+            126 => (usize::from(u16::from_be_bytes([head[2], head[3]])), 4),
+            127 => return false,
+            len => (usize::from(len), 2),
+        };
+        if size == 4 && len < 126 || len as u64 >= LARGE_FRAME {
+            return false;
+        }
+        let from = at.read + size + if self.masked { 4 } else { 0 };
+        if from + len > chunk.len() {
+            return false;
+        }
+        if self.masked {
+            let key = if size == 2 { [2, 3, 4, 5] } else { [4, 5, 6, 7] }.map(|i: usize| head[i]);
+            Key::new(key).shift(chunk, from, at.write, len);
+        } else {
+            chunk.copy_within(from..from + len, at.write);
+        }
+        self.large_head = 0;
+        at.read = from + len;
+        at.write += len;
+        true
     }
 
     /// Payload of the current data frame.
@@ -260,6 +343,7 @@ impl Decoder {
         }
         self.message_open = !head.fin;
         self.remaining = head.len;
+        self.large_head = if head.len < LARGE_FRAME { 0 } else { head.size() as u8 };
         self.key = head.key.unwrap_or_default();
         if head.len == 0 { self.end_frame() } else { Ok(()) }
     }

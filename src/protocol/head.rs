@@ -96,6 +96,11 @@ impl Head {
         }
     }
 
+    /// Bytes of the head.
+    pub(crate) fn size(&self) -> usize {
+        length_size(self.len) + if self.key.is_some() { 4 } else { 0 }
+    }
+
     /// Writes the head to the start of `out` and returns its size.
     #[inline]
     pub(crate) fn write(&self, out: &mut [u8]) -> usize {

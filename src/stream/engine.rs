@@ -212,6 +212,7 @@ impl Engine {
     }
 
     /// What a read does for the write direction: it keeps it moving, and never waits for it.
+    #[inline]
     pub(super) fn settle_for_reader<S: AsyncWrite>(
         &mut self,
         io: Pin<&mut S>,

@@ -74,6 +74,14 @@ impl Buffer {
         self.start += u32::try_from(bytes).map_or(unread, |bytes| bytes.min(unread));
     }
 
+    /// Gives its memory back, when nothing is unread.
+    #[inline]
+    pub(super) fn release(&mut self) {
+        if !self.memory.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// Memory to read into, when nothing is unread. What an adopted socket left is of any size.
     pub(super) fn take_memory(&mut self) -> Box<[u8]> {
         let memory = std::mem::take(self).memory;
@@ -111,6 +119,9 @@ impl Inbound {
             let head = if all_payload { 0 } else { self.decoder.head_at_least() };
             return space.min(want + head);
         }
+        if let Some(first) = self.decoder.read_first() {
+            return first.min(space);
+        }
         if rest < LARGE_REST {
             return space;
         }
@@ -124,6 +135,9 @@ impl Inbound {
         chunk: &mut [u8],
         mut on_event: impl FnMut(&mut Self, Event),
     ) -> usize {
+        if self.decoder.only_payload(chunk) {
+            return chunk.len();
+        }
         let mut at = Cursor::default();
         while let Some(event) = self.decoder.decode(chunk, &mut at) {
             on_event(self, event);

@@ -36,7 +36,7 @@ impl Engine {
             self.inbound.buffer.consume(len);
             return Poll::Ready(Ok(()));
         }
-        self.inbound.buffer = Buffer::default();
+        self.inbound.buffer.release();
         if buf.remaining() >= TINY {
             return self.poll_payload(io, cx, buf, buf.remaining());
         }
