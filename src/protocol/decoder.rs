@@ -9,8 +9,7 @@ use super::{
 };
 use fastwebsockets::OpCode;
 
-/// A frame of this size is worth being read by itself: to shift it over its head costs more than a
-/// read of the transport.
+/// A frame of this size is worth some care that it needn't be moved over its head.
 const LARGE_FRAME: u64 = 8192;
 
 /// Turns the bytes of frames into the bytes of their payload.
@@ -161,14 +160,16 @@ impl Decoder {
     /// next one's payload comes to lie where it should, and needn't be moved over its head.
     #[inline]
     pub(crate) fn read_first(&self) -> Option<usize> {
-        if self.large_head == 0 || self.stash.len > 0 || self.control.is_some() {
-            return None;
-        }
+        let head = usize::from(self.large_head);
+        let stashed = usize::from(self.stash.len);
         match self.remaining {
-            // Large frames come in a row, with heads of the same size.
-            0 => Some(usize::from(self.large_head)),
-            // What a reader's buffer lacked because of the head before it.
-            rest if rest <= 4 * MAX_HEAD as u64 => Some(rest as usize),
+            _ if head == 0 || self.control.is_some() => None,
+            // Large frames come in a row, with heads of the same size. With a 64-bit length, they
+            // are worth a read of the transport that brings the head only.
+            0 if head >= MAX_HEAD - 4 && stashed < head => Some(head - stashed),
+            0 => None,
+            // What a reader's buffer lacked because of the heads before.
+            rest if rest <= 4 * MAX_HEAD as u64 => Some(rest as usize + MAX_HEAD),
             _ => None,
         }
     }

@@ -16,8 +16,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 /// Reads of the transport in a row that may give no payload, before other tasks get a turn.
 const MAX_FRUITLESS_READS: usize = 16;
 
-/// A caller's buffer that a frame's head hardly fits into.
-const TINY: usize = 32;
+/// A caller's buffer up to this size gets a copy of what was read together with the head, so that a
+/// message which fits into it exactly takes one read of the transport. A longer one has a longer
+/// head, and nothing may be read beyond what the caller gets.
+const TINY: usize = 125;
+
+/// The head of a message that fits into it.
+const TINY_HEAD: usize = 6;
 
 impl Engine {
     pub(super) fn poll_read<S: AsyncRead + AsyncWrite>(
@@ -37,12 +42,13 @@ impl Engine {
             return Poll::Ready(Ok(()));
         }
         self.inbound.buffer.release();
-        if buf.remaining() >= TINY {
-            return self.poll_payload(io, cx, buf, buf.remaining());
+        let want = buf.remaining();
+        if want > TINY || self.inbound.decoder.remaining() >= want as u64 {
+            return self.poll_payload(io, cx, buf, want);
         }
-        let mut scratch = Scratch::<{ 2 * TINY }>::new();
+        let mut scratch = Scratch::<{ TINY + TINY_HEAD }>::new();
         let mut payload = scratch.buf();
-        ready!(self.poll_payload(io, cx, &mut payload, buf.remaining()))?;
+        ready!(self.poll_payload(io, cx, &mut payload, want))?;
         buf.put_slice(payload.filled());
         Poll::Ready(Ok(()))
     }
