@@ -100,7 +100,11 @@ impl Http2 {
         sender.send_request(request.map(|body| body.map_err(Into::into).boxed_unsync())).await
     }
 
-    /// Whether the connection has ended or takes no more requests.
+    /// Whether the connection has ended, or is known to take no more requests.
+    ///
+    /// After a server's GOAWAY it becomes so only when the last stream has ended, or when a request
+    /// has been refused: then that request was the first to learn of it, and can be sent on another
+    /// connection.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
