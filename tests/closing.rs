@@ -382,6 +382,24 @@ async fn close_is_the_whole_closing_handshake() {
     }
 }
 
+#[test]
+fn a_close_lets_other_tasks_have_their_turn_while_it_drops_what_comes() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        peer.send(&frames::to(role, BINARY, &vec![7; 4 << 20]));
+        peer.send(&frames::close_to(role, 1000, ""));
+        let mut closing = task::spawn(stream.close(1000, ""));
+        let mut turns = 0;
+        while closing.poll().is_pending() {
+            assert!(closing.is_woken());
+            let (reads, _) = peer.polls();
+            turns += 1;
+            assert!(reads <= turns * 50, "{reads} reads in {turns} turns");
+        }
+        assert!(turns > 10);
+    }
+}
+
 #[tokio::test]
 async fn close_after_the_peers_close_ends_the_transport() {
     for role in ROLES {

@@ -121,6 +121,24 @@ fn only_the_latest_ping_is_answered_by_a_transport_that_was_busy() {
 }
 
 #[test]
+fn a_pong_that_had_to_wait_goes_out_before_our_close() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, PayloadType::Binary);
+        peer.take_only(0);
+        for payload in [b"1", b"2"] {
+            peer.send(&frames::to(role, PING, payload));
+            read_nothing(&mut stream);
+        }
+        let mut closer = task::spawn(());
+        assert_pending!(closer.enter(|cx, _| Pin::new(&mut stream).poll_shutdown(cx)));
+        peer.take_all();
+        assert_ready_ok!(closer.enter(|cx, _| Pin::new(&mut stream).poll_shutdown(cx)));
+        let opcodes: Vec<u8> = peer.frames().iter().map(|frame| frame.opcode).collect();
+        assert_eq!(opcodes, [PONG, PONG, CLOSE]);
+    }
+}
+
+#[test]
 fn a_flood_of_pings_in_one_read_is_bounded() {
     for role in ROLES {
         let (mut stream, peer) = stream(role, PayloadType::Binary);

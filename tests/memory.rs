@@ -169,6 +169,58 @@ fn no_heap_before_first_use_nor_while_a_read_is_pending() {
     }
 }
 
+/// Gives nothing, and takes everything once it is open.
+struct Gate {
+    open: bool,
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        _buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.open { Poll::Ready(Ok(bytes.len())) } else { Poll::Pending }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn what_waiting_needed_is_given_back_when_nobody_waits() {
+    let (mut reader, mut writer) = (task::spawn(()), task::spawn(()));
+    let mut memory = [0; 100];
+    for role in ROLES {
+        let io = Gate { open: false };
+        let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+        let ((), heap) = heap(|| {
+            assert_pending!(poll_read(&mut reader, &mut stream, &mut memory));
+            assert_ready_ok!(writer.enter(|cx, _| Pin::new(&mut stream).poll_write(cx, b"waits")));
+            assert_pending!(writer.enter(|cx, _| Pin::new(&mut stream).poll_flush(cx)));
+            stream.get_mut().open = true;
+            assert_ready_ok!(writer.enter(|cx, _| Pin::new(&mut stream).poll_flush(cx)));
+        });
+        assert!(heap.peak > 0, "a frame, and a waker for two tasks");
+        assert_eq!(heap.live, 0);
+    }
+}
+
 #[test]
 fn no_heap_while_an_adopted_socket_is_idle() {
     use fastwebsockets_stream::fastwebsockets::WebSocket;
