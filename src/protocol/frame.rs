@@ -36,6 +36,9 @@ impl<'a> Frame<'a> {
         let head = Head { fin: true, opcode, len: (lead.len() + len) as u64, key };
         let mut prefix = [0; MAX_HEAD + MAX_LEAD];
         let size = head.write(&mut prefix);
+        if lead.is_empty() {
+            return Self { prefix, prefix_len: size, key, slices, len };
+        }
         let prefix_len = size + lead.len();
         prefix[size..prefix_len].copy_from_slice(lead);
         if let Some(key) = key {
