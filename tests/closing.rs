@@ -617,6 +617,18 @@ fn after_a_fatal_error_nothing_hangs() {
     }
 }
 
+#[tokio::test]
+async fn after_a_flush_that_failed_nothing_is_written() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        peer.fail_flushes(ErrorKind::ConnectionReset);
+        let error = stream.flush().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        expect_broken_pipe(&mut stream).await;
+        assert!(peer.received().is_empty());
+    }
+}
+
 #[test]
 fn reading_never_waits_for_the_echo_to_be_taken() {
     for role in ROLES {

@@ -298,6 +298,12 @@ async fn into_inner_gives_nothing_back_if_something_would_be_lost() {
         assert!(stream.into_inner().is_none(), "a code point half written");
 
         let (mut stream, peer) = new();
+        let close = frames::close_to(role, 1000, "");
+        peer.send(&[frames::to(role, TEXT, b"last words"), close].concat());
+        in_time(stream.read(&mut [0; 100])).await.unwrap();
+        assert!(stream.into_inner().is_none(), "a Close that came with the payload");
+
+        let (mut stream, peer) = new();
         peer.send(b"\xff\xff");
         in_time(stream.read_u8()).await.unwrap_err();
         assert!(stream.into_inner().is_none(), "a violation");

@@ -460,3 +460,37 @@ async fn reads_and_buffered_reads_take_turns() {
         assert_eq!(in_time(stream.read(&mut buffer)).await.unwrap(), 0);
     }
 }
+
+/// How many bytes each read gives, of frames that are all there.
+async fn sizes_of_reads(role: Role, frame: usize, buffer: usize) -> Vec<usize> {
+    let (mut stream, peer) = stream(role, PayloadType::Binary);
+    for _ in 0..8 {
+        peer.send(&frames::to(role, BINARY, &bytes(frame)));
+    }
+    let (mut sizes, mut left) = (Vec::new(), 8 * frame);
+    let mut memory = vec![0; buffer];
+    while left > 0 {
+        let len = in_time(stream.read(&mut memory)).await.unwrap();
+        sizes.push(len);
+        left -= len;
+    }
+    sizes
+}
+
+#[tokio::test]
+async fn large_frames_fill_a_buffer_of_their_size_though_they_have_heads() {
+    for role in ROLES {
+        let sizes = sizes_of_reads(role, 65_536, 65_536).await;
+        let whole = sizes.iter().filter(|len| **len == 65_536).count();
+        assert!(whole >= 6, "{sizes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_read_within_a_large_frame_ends_with_it() {
+    for role in ROLES {
+        let sizes = sizes_of_reads(role, 16_384, 65_536).await;
+        // The first finds no frame begun, and takes what there is.
+        assert!(sizes[1..].iter().all(|len| *len <= 16_384 + 12), "{sizes:?}");
+    }
+}

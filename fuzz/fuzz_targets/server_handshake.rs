@@ -80,7 +80,8 @@ async fn exchange(acceptor: Acceptor, request: &[u8]) {
         );
     }
     // Section 4.2.2: what the answer must have. Frames may follow, with anything in a pong.
-    let head = answer.find("HTTP/1.1 101 ").map(|at| &answer[at..]).expect("an upgrade");
+    let at = answer.find("HTTP/1.1 101 ").expect("an upgrade");
+    let head = answer[at..].split("\r\n\r\n").next().unwrap_or_default();
     assert_eq!(http::values(head, "sec-websocket-accept"), [http::accept(&key)]);
     for chosen in http::values(head, "sec-websocket-protocol") {
         assert!(matches!(chosen, "mqtt" | "other"));
