@@ -462,6 +462,9 @@ mod tests {
             assert_eq!(decode(binary(), &single).1, [violation], "{bytes:x?} byte by byte");
             let (_, events) = decode(binary(), &[&bytes[..bytes.len() - 1]]);
             assert_eq!(events, [""; 0], "{bytes:x?} without its last byte");
+            // What follows makes a whole message of some of them.
+            let more = [bytes, &[0; 200]].concat();
+            assert_eq!(decode(binary(), &[&more]).1, [violation], "{bytes:x?} and more");
         }
     }
 
