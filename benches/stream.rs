@@ -3,13 +3,28 @@
 //! `cargo bench` runs it. How that compares with the transport and with other crates, the package
 //! `benchmark` tells.
 
-#[allow(dead_code, unreachable_pub, reason = "the package `benchmark` uses the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "the package `benchmark` has the rest"
+)]
 #[path = "src/memory.rs"]
 mod memory;
-#[allow(dead_code, unreachable_pub, reason = "the package `benchmark` uses the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "the package `benchmark` has the rest"
+)]
 #[path = "src/payload.rs"]
 mod payload;
-#[allow(dead_code, unreachable_pub, reason = "the package `benchmark` uses the rest")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "the package `benchmark` has the rest"
+)]
 #[path = "src/wire.rs"]
 mod wire;
 
