@@ -105,15 +105,17 @@ impl Config {
     /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). Many proxies cut a connection that was idle
     /// for a minute: 30 seconds each are a good choice.
     ///
-    /// It is driven by reads. Time during which the application doesn't read doesn't count, and
-    /// nothing is sent then. A peer that doesn't read in its turn can't answer; the timeout has to
-    /// be longer than that may be.
+    /// It is driven by reads: nothing is sent while the application doesn't read, and if it comes
+    /// back after the time was up, the peer has the whole `timeout` once more. The timeout has to
+    /// be long enough for what was accepted before the ping to be sent, and for as long as the
+    /// peer's application may not read, as it answers only then.
     ///
-    /// After our own Close no ping may follow. The peer is given `interval` and `timeout` to answer
-    /// it; with [`half_close`](Self::half_close) it may take all the time it wants.
+    /// After our own Close no ping may follow. Silence still counts, from when the peer was last
+    /// heard, or asked: so a `close` doesn't wait for ever. With [`half_close`](Self::half_close) it
+    /// doesn't count any more once `shutdown` was called: the peer may take all the time it wants.
     ///
-    /// A stream that reads with this on owns a timer, some 200 bytes of heap. Its reads panic
-    /// outside of a tokio runtime with time enabled.
+    /// A stream that reads with this on owns a timer, some 200 bytes of heap. Outside of a tokio
+    /// runtime with time enabled its reads and its `close` panic; so may a `shutdown` that fails.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.keep_alive = Some((interval, timeout));
         self

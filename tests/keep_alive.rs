@@ -12,7 +12,7 @@ use common::{
 use fastwebsockets_stream::{Config, Error, WebSocketStream, fastwebsockets::Role};
 use std::{io, pin::Pin, time::Duration};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter},
     time::{Instant, advance, timeout},
 };
 use tokio_test::{assert_pending, task};
@@ -247,6 +247,49 @@ async fn a_waiting_writer_learns_that_the_peer_is_gone() {
     assert!(writer.is_woken());
     let error = stream.write_all(b"more").await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_finds_no_room_goes_out_when_there_is_some() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        // One large frame, which the transport takes in part.
+        peer.take_only(50_000);
+        stream.write_all(&[7; 200_000]).await.unwrap();
+        wait(&mut stream, INTERVAL + MOMENT).await;
+        peer.take_all();
+        wait(&mut stream, MOMENT).await;
+        assert_eq!(opcodes(&peer), [BINARY, PING]);
+        peer.send(&frames::to(role, PONG, b""));
+        wait(&mut stream, INTERVAL - MOMENT).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_could_not_leave_while_nobody_read_gets_its_whole_time() {
+    let (mut stream, peer) = stream(Role::Server, keep_alive());
+    peer.take_only(10);
+    stream.write_all(&[1; 100]).await.unwrap();
+    wait(&mut stream, INTERVAL + MOMENT).await;
+    advance(TIMEOUT + Duration::from_millis(200)).await;
+    peer.take_all();
+    wait(&mut stream, TIMEOUT - MOMENT).await;
+    assert_eq!(opcodes(&peer), [BINARY, PING]);
+    let (error, _) = until_error(&mut stream).await;
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_does_not_wait_for_a_transport_whose_other_end_is_gone() {
+    let (transport, _peer) = tokio::io::duplex(10);
+    let transport = BufWriter::new(transport);
+    let mut stream = WebSocketStream::after_handshake(transport, Role::Server, keep_alive());
+    stream.write_all(&[1; 100]).await.unwrap();
+    for _ in 0..2 {
+        let closing = timeout(Duration::from_secs(3600), stream.close(1000, ""));
+        let error = closing.await.expect("in time").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
 }
 
 #[tokio::test(start_paused = true)]

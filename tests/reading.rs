@@ -494,3 +494,19 @@ async fn a_read_within_a_large_frame_ends_with_it() {
         assert!(sizes[1..].iter().all(|len| *len <= 16_384 + 12), "{sizes:?}");
     }
 }
+
+#[tokio::test]
+async fn control_frames_after_a_large_frame_are_read_many_at_a_time() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, PayloadType::Binary);
+        peer.send(&frames::to(role, BINARY, &bytes(70_000)));
+        in_time(stream.read_exact(&mut vec![0; 70_000])).await.unwrap();
+        peer.send(&frames::to(role, PONG, b"").repeat(10_000));
+        peer.send(&frames::to(role, BINARY, b"x"));
+        let (before, _) = peer.polls();
+        let mut memory = vec![0; 65_536];
+        assert_eq!(in_time(stream.read(&mut memory)).await.unwrap(), 1);
+        let (after, _) = peer.polls();
+        assert!(after - before < 10, "{} reads of the transport", after - before);
+    }
+}

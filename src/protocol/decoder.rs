@@ -362,6 +362,8 @@ impl Decoder {
         head: &Head,
         mut payload: ControlPayload,
     ) -> Result<Option<Event>, Violation> {
+        // Nobody is to make every read as small as a head by control frames.
+        self.large_head = 0;
         if let Some(key) = head.key {
             key.apply(&mut payload.bytes[..usize::from(payload.len)]);
         }

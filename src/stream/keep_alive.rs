@@ -13,6 +13,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// after the time was up.
 const LAST_LOOK: Duration = Duration::from_millis(1);
 
+/// Whoever looks at a timer this much after it fired hasn't waited for it.
+const LATE: Duration = Duration::from_millis(100);
+
 /// As long as anybody waits; a timer can't count further than its clock.
 const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
@@ -85,10 +88,10 @@ impl KeepAlive {
                     this.enter(State::Asked, now);
                     return Poll::Ready(Due::Ping);
                 }
-                // While nobody reads, nothing is sent or heard: that time doesn't count.
+                // While nobody reads, nothing is sent or heard: then the time starts again, once.
                 State::Asked => {
-                    let late = (now - deadline).min(*this.timeout).max(LAST_LOOK);
-                    this.enter(State::LastLook(late), now);
+                    let left = if now - deadline > LATE { *this.timeout } else { LAST_LOOK };
+                    this.enter(State::LastLook(left.max(LAST_LOOK)), now);
                 }
                 State::LastLook(_) => return Poll::Ready(Due::TimedOut),
             }

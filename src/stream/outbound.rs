@@ -29,6 +29,8 @@ pub(super) struct Outbound {
     pub(super) sent: usize,
     /// The answer to the latest ping that came while the transport was busy.
     pong: Option<Box<ControlPayload>>,
+    /// Whether a ping is due that there was no room for yet.
+    ping: bool,
     state: State,
     /// Why the transport is lost, if the writer was not told yet.
     error: Option<io::Error>,
@@ -61,6 +63,7 @@ impl Outbound {
             buffer: Vec::new(),
             sent: 0,
             pong: None,
+            ping: false,
             state: State::Open,
             error: None,
             busy: false,
@@ -109,6 +112,7 @@ impl Outbound {
             self.buffer = Vec::new();
             self.sent = 0;
             self.pong = None;
+            self.ping = false;
             self.unflushed = false;
         }
     }
@@ -142,10 +146,17 @@ impl Outbound {
         }
     }
 
-    /// Asks the peer for a sign of life. If there is no room for it, plenty of frames wait for the
-    /// transport already.
+    /// Asks the peer for a sign of life: after what waits for the transport, as far as there is room
+    /// behind it.
     pub(super) fn queue_ping(&mut self) {
-        if self.is_open() && self.can_gather(0) {
+        self.ping = self.is_open();
+        if self.can_gather(0) {
+            self.append_pending_ping();
+        }
+    }
+
+    fn append_pending_ping(&mut self) {
+        if std::mem::take(&mut self.ping) {
             self.append_control(OpCode::Ping, &[]);
         }
     }
@@ -156,6 +167,8 @@ impl Outbound {
             return;
         }
         self.append_pending_pong();
+        // A peer that has our Close answers that.
+        self.ping = false;
         self.state = State::Closing;
         let mut payload = Vec::new();
         if let Some(code) = code {
@@ -225,6 +238,7 @@ impl Outbound {
             self.busy = false;
             if self.can_gather(MAX_CONTROL_PAYLOAD) {
                 self.append_pending_pong();
+                self.append_pending_ping();
             }
         }
         if self.sent > 0 {

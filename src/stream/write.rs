@@ -109,7 +109,11 @@ impl Engine {
         if !settled && self.outbound.is_closing() {
             return Poll::Pending;
         }
-        ready!(self.poll_end_transport(io, cx, Side::Writer));
+        let ended = self.poll_end_transport(io, cx, Side::Writer);
+        // A transport whose other end is gone may never take the rest.
+        if end != End::Silent {
+            ready!(ended);
+        }
         Poll::Ready(self.inbound.error(end).map_or(Ok(()), |error| Err(error.into())))
     }
 
