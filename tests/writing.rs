@@ -61,6 +61,19 @@ async fn a_frame_is_one_write_of_the_transport() {
 }
 
 #[tokio::test]
+async fn a_large_frame_leaves_no_write_of_a_few_bytes() {
+    for role in ROLES {
+        for len in [65_536, 131_072, 524_288] {
+            let (mut stream, peer) = binary(role);
+            assert_eq!(stream.write(&bytes(len)).await.unwrap(), len);
+            let writes: Vec<usize> = peer.writes().iter().map(Vec::len).collect();
+            assert_eq!(writes.iter().sum::<usize>(), len + head_size(role, len));
+            assert!(writes.iter().all(|write| *write > 32_768), "{writes:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_empty_write_does_nothing() {
     for role in ROLES {
         let (mut stream, peer) = binary(role);
