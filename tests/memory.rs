@@ -1,6 +1,9 @@
 //! What a stream costs.
 
 mod common;
+#[path = "common/heap.rs"]
+#[allow(dead_code, reason = "others count several threads")]
+mod heap;
 
 use common::{
     ROLES, bytes,
@@ -8,9 +11,8 @@ use common::{
     in_time,
 };
 use fastwebsockets_stream::{Config, PayloadType, WebSocketStream, fastwebsockets::Role};
+use heap::{Heap, heap};
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
@@ -19,62 +21,8 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt
 use tokio::net::UnixStream;
 use tokio_test::{assert_pending, assert_ready_ok, task};
 
-/// Counts what each thread allocates; a test runs on one.
-struct Counting;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Heap {
-    allocations: usize,
-    live: isize,
-    peak: isize,
-}
-
-thread_local! {
-    static HEAP: Cell<Heap> = const { Cell::new(Heap { allocations: 0, live: 0, peak: 0 }) };
-}
-
-fn count(allocations: usize, bytes: isize) {
-    // A thread that ends may still free.
-    let _ended = HEAP.try_with(|heap| {
-        let mut now = heap.get();
-        now.allocations += allocations;
-        now.live += bytes;
-        now.peak = now.peak.max(now.live);
-        heap.set(now);
-    });
-}
-
-// SAFETY: everything is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size() as isize);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(0, -(layout.size() as isize));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What the heap does meanwhile: allocations, bytes that stay, and the peak above the start.
-fn heap<T>(f: impl FnOnce() -> T) -> (T, Heap) {
-    let before = HEAP.get();
-    HEAP.set(Heap { peak: before.live, ..before });
-    let result = f();
-    let after = HEAP.get();
-    let heap = Heap {
-        allocations: after.allocations - before.allocations,
-        live: after.live - before.live,
-        peak: after.peak - before.live,
-    };
-    (result, heap)
-}
+static ALLOCATOR: heap::Counting = heap::Counting;
 
 /// Gives frames over and over and takes everything, without the heap.
 struct Source<'a> {
@@ -322,7 +270,7 @@ async fn no_heap_after_a_transfer_of_one_mebibyte() {
             })
             .await;
             let mut task = task::spawn(());
-            let before = HEAP.get().live;
+            let before = heap::here().live;
             in_time(async {
                 transfer(&mut ours, &mut theirs, &sent, &mut received).await;
                 if !half_duplex {
@@ -332,7 +280,7 @@ async fn no_heap_after_a_transfer_of_one_mebibyte() {
             .await;
             assert_pending!(poll_read(&mut task, &mut ours, &mut [0; 100]));
             assert_pending!(poll_read(&mut task, &mut theirs, &mut [0; 100]));
-            assert_eq!(HEAP.get().live - before, 0);
+            assert_eq!(heap::here().live - before, 0);
         }
     }
 }
@@ -345,7 +293,7 @@ fn buffered_reading_owns_memory_only_while_there_is_something_to_read() {
         let io = Source { frame: &frame, at: 0, ready: true, vectored: true };
         let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
         let mut task = task::spawn(());
-        let before = HEAP.get();
+        let before = heap::here();
         let mut consume = |stream: &mut WebSocketStream<_>, expected: &[u8]| {
             task.enter(|cx, _| {
                 let buffered = assert_ready_ok!(Pin::new(&mut *stream).poll_fill_buf(cx));
@@ -356,19 +304,19 @@ fn buffered_reading_owns_memory_only_while_there_is_something_to_read() {
         for _ in 0..100 {
             consume(&mut stream, b"line\n");
         }
-        let unread = HEAP.get();
+        let unread = heap::here();
         assert_eq!(unread.live - before.live, 8 * 1024);
         assert_eq!(unread.allocations - before.allocations, 1);
         consume(&mut stream, b"rest");
         task.enter(|cx, _| assert!(Pin::new(&mut stream).poll_fill_buf(cx).is_pending()));
-        assert_eq!(HEAP.get().live, before.live);
+        assert_eq!(heap::here().live, before.live);
 
         // Nor is it kept by someone who reads into memory of their own from then on.
         stream.get_mut().ready = true;
         task.enter(|cx, _| assert!(Pin::new(&mut stream).poll_fill_buf(cx).is_ready()));
         Pin::new(&mut stream).consume(payload.len());
         assert_pending!(poll_read(&mut task, &mut stream, &mut [0; 9]));
-        assert_eq!(HEAP.get().live, before.live);
+        assert_eq!(heap::here().live, before.live);
     }
 }
 

@@ -14,6 +14,7 @@ mod server;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/heap.rs"]
+#[allow(dead_code, reason = "others look at one thread")]
 mod heap;
 #[path = "../http/mod.rs"]
 mod http;
