@@ -90,6 +90,20 @@ async fn receive(link: &mut impl Link, mut check: Check, bytes: u64) -> io::Resu
     if received == bytes { Ok(()) } else { Err(io::Error::other("too many bytes arrived")) }
 }
 
+/// A task that sends, and this one, which receives.
+async fn one_way(
+    from: impl Link + 'static,
+    mut to: impl Link,
+    payload: Payload,
+    messages: u64,
+    check: Check,
+) -> io::Result<()> {
+    let bytes = messages * payload.size as u64;
+    let sending = tokio::spawn(send(from, payload, messages));
+    receive(&mut to, check, bytes).await?;
+    join(sending).await.map(drop)
+}
+
 /// An operation is a message from one end to the other. The time is that of both ends.
 #[derive(Clone)]
 struct Flow<N> {
@@ -106,13 +120,8 @@ impl<N: Network> Measure for Flow<N> {
             let (from, to) = sender_first(self.masked, client, server);
             let (sender, receiver) = roles(self.masked);
             let from = C::link(from, sender, false)?;
-            let mut to = C::link(to, receiver, false)?;
-            let sending = tokio::spawn(send(from, self.payload.clone(), operations));
-            let bytes = operations * self.payload.size as u64;
-            Some(async move {
-                receive(&mut to, check, bytes).await?;
-                join(sending).await.map(drop)
-            })
+            let to = C::link(to, receiver, false)?;
+            Some(one_way(from, to, self.payload.clone(), operations, check))
         })
     }
 }
@@ -133,13 +142,8 @@ impl<N: Network> MeasureStream for Buffered<N> {
             let (from, to) = sender_first(self.masked, client, server);
             let (sender, receiver) = roles(self.masked);
             let from = Bytes(BufWriter::new(C::stream(from, sender, false)?));
-            let mut to = Bytes(C::stream(to, receiver, false)?);
-            let sending = tokio::spawn(send(from, self.payload.clone(), operations));
-            let bytes = operations * self.payload.size as u64;
-            Some(async move {
-                receive(&mut to, check, bytes).await?;
-                join(sending).await.map(drop)
-            })
+            let to = Bytes(C::stream(to, receiver, false)?);
+            Some(one_way(from, to, self.payload.clone(), operations, check))
         })
     }
 }
