@@ -2,7 +2,7 @@
 //! hangs, nothing spins, and every frame that is sent is valid. And the decoder says of any bytes
 //! what the reference says.
 //!
-//! `SEEDS=100000 cargo test --release --test model` tries more than the default, and
+//! `SEEDS=50000 cargo test --release --test model` tries more than the default, and
 //! `SEED=17 cargo test --test model` one.
 
 #[path = "simulation/decoder.rs"]

@@ -207,7 +207,7 @@ mod tests {
         let headers = headers(hyper::header::SEC_WEBSOCKET_PROTOCOL, &[&many.join(",")]);
         let start = std::time::Instant::now();
         assert_eq!(subprotocols(&headers).map(|found| found.len()), Ok(many.len()));
-        assert!(start.elapsed().as_secs() < 5, "compared one by one it takes minutes");
+        assert!(start.elapsed().as_secs() < 5, "compared one by one it takes three times as long");
     }
 
     #[test]

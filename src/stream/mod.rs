@@ -81,10 +81,11 @@ pin_project! {
     ///
     /// # Memory
     ///
-    /// An idle stream owns no heap ([`Config::keep_alive`] needs a timer). There is some while the transport is busy (what was accepted
-    /// and not sent: one frame, or 64 KiB), and a buffer of 8 KiB while an `AsyncBufRead` user
-    /// has bytes to read. No length that a peer claims ever allocates, so there is no limit of
-    /// message size to configure.
+    /// An idle stream owns no heap, unless it has a timer for [`Config::keep_alive`]. There is some
+    /// while the transport is busy (what was accepted and not sent: one frame, or 64 KiB), a buffer
+    /// of 8 KiB while an `AsyncBufRead` user has bytes to read, and a control frame of which only a
+    /// part has come. No length that a peer claims ever allocates, so there is no limit of message
+    /// size to configure.
     ///
     /// # Example
     ///

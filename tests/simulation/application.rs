@@ -222,12 +222,7 @@ impl Application {
             Some(Ok(n)) => self.log.borrow_mut().accepted.extend(&bad[..n]),
             Some(Err(error)) => {
                 let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-                let expected = match cause {
-                    Some(Error::NotUtf8 | Error::Closed) => true,
-                    Some(_) => false,
-                    None => true,
-                };
-                assert!(expected, "{error:?}");
+                assert!(matches!(cause, None | Some(Error::NotUtf8 | Error::Closed)), "{error:?}");
             }
         }
     }

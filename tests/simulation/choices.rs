@@ -12,10 +12,6 @@ impl Choices {
         Self(Rc::new(RefCell::new(bytes.iter().copied().collect())))
     }
 
-    pub(crate) fn are_used_up(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
     pub(crate) fn byte(&self) -> u8 {
         self.0.borrow_mut().pop_front().unwrap_or(0)
     }
