@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "handshake")]
 mod handshake;
 mod protocol;
+mod stats;
 mod stream;
 
 pub use close_frame::CloseFrame;
@@ -19,4 +20,5 @@ pub use fastwebsockets;
 #[cfg_attr(docsrs, doc(cfg(feature = "handshake")))]
 pub use handshake::{Transport, Windows, client, server};
 pub use protocol::violation::Violation;
+pub use stats::Stats;
 pub use stream::WebSocketStream;

@@ -19,6 +19,9 @@ const LARGE_FRAME: u64 = 8192;
 pub(crate) struct Decoder {
     /// Bytes of payload that the current data frame still has to bring.
     remaining: u64,
+    /// Data frames that have begun, and control frames that have come whole.
+    frames: u64,
+    control_frames: u64,
     /// The bytes of its head, if it was a large one; otherwise 0.
     large_head: u8,
     /// Its masking key, turned to the next byte.
@@ -110,6 +113,8 @@ impl Decoder {
     pub(crate) fn new(masked: bool, data: OpCode) -> Self {
         Self {
             remaining: 0,
+            frames: 0,
+            control_frames: 0,
             large_head: 0,
             key: Key::default(),
             masked,
@@ -148,6 +153,16 @@ impl Decoder {
             at.read = chunk.len();
         }
         None
+    }
+
+    /// Data frames that have begun.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Control frames that have come whole.
+    pub(crate) fn control_frames(&self) -> u64 {
+        self.control_frames
     }
 
     /// Bytes of payload that the current frame still has to bring.
@@ -238,6 +253,7 @@ impl Decoder {
             chunk.copy_within(from..from + len, at.write);
         }
         self.large_head = 0;
+        self.frames += 1;
         at.read = from + len;
         at.write += len;
         true
@@ -342,6 +358,7 @@ impl Decoder {
             (false, false) if head.opcode != self.data => return Err(Violation::WrongPayloadType),
             _ => {}
         }
+        self.frames += 1;
         self.message_open = !head.fin;
         self.remaining = head.len;
         self.large_head = if head.len < LARGE_FRAME { 0 } else { head.size() as u8 };
@@ -362,6 +379,7 @@ impl Decoder {
         head: &Head,
         mut payload: ControlPayload,
     ) -> Result<Option<Event>, Violation> {
+        self.control_frames += 1;
         // Nobody is to make every read as small as a head by control frames.
         self.large_head = 0;
         if let Some(key) = head.key {

@@ -9,7 +9,7 @@ use super::{
     write_half::WriteHalf,
 };
 use crate::{
-    CloseFrame, Config,
+    CloseFrame, Config, Stats,
     protocol::{
         close,
         decoder::{Decoder, Event},
@@ -58,6 +58,17 @@ impl Engine {
             transport_ended: false,
             keep_alive: None,
             close_sent: None,
+        }
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            bytes_read: self.inbound.bytes,
+            frames_read: self.inbound.decoder.frames(),
+            control_frames_read: self.inbound.decoder.control_frames(),
+            bytes_written: self.outbound.bytes,
+            frames_written: self.outbound.frames,
+            control_frames_written: self.outbound.control_frames,
         }
     }
 

@@ -19,6 +19,8 @@ const BUFFER: usize = 8 * 1024;
 /// What was read, and how it ended.
 pub(super) struct Inbound {
     pub(super) decoder: Decoder,
+    /// Bytes of payload that have come.
+    pub(super) bytes: u64,
     /// Payload for `AsyncBufRead`. Owns no memory at rest.
     pub(super) buffer: Buffer,
     /// What comes after the payload that was given out last.
@@ -91,7 +93,14 @@ impl Buffer {
 
 impl Inbound {
     pub(super) fn new(decoder: Decoder) -> Self {
-        Self { decoder, buffer: Buffer::default(), coming: None, end: None, close_frame: None }
+        Self {
+            decoder,
+            bytes: 0,
+            buffer: Buffer::default(),
+            coming: None,
+            end: None,
+            close_frame: None,
+        }
     }
 
     /// The peer's Close, once the reader has come to it.
@@ -135,13 +144,15 @@ impl Inbound {
         chunk: &mut [u8],
         mut on_event: impl FnMut(&mut Self, Event),
     ) -> usize {
-        if self.decoder.only_payload(chunk) {
-            return chunk.len();
-        }
         let mut at = Cursor::default();
-        while let Some(event) = self.decoder.decode(chunk, &mut at) {
-            on_event(self, event);
+        if self.decoder.only_payload(chunk) {
+            at.write = chunk.len();
+        } else {
+            while let Some(event) = self.decoder.decode(chunk, &mut at) {
+                on_event(self, event);
+            }
         }
+        self.bytes += at.write as u64;
         at.write
     }
 

@@ -12,7 +12,7 @@ mod wakers;
 mod write;
 mod write_half;
 
-use crate::{CloseFrame, Config, PayloadType};
+use crate::{CloseFrame, Config, PayloadType, Stats};
 use engine::Engine;
 use fastwebsockets::{CloseCode, Role, WebSocket};
 use pin_project_lite::pin_project;
@@ -214,6 +214,11 @@ impl<S> WebSocketStream<S> {
     {
         let code = write::check_close(code.into(), reason)?;
         poll_fn(|cx| self.engine.poll_close(Pin::new(&mut self.io), cx, code, reason)).await
+    }
+
+    /// How much has passed through the stream so far.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
     }
 
     /// The type of the messages.

@@ -44,6 +44,11 @@ pub(super) struct Outbound {
     pub(super) data: OpCode,
     /// Bytes of payload; 0 stands for the default.
     pub(super) max_frame_size: u32,
+    /// Bytes of payload that were accepted, and the frames that were made of them.
+    pub(super) bytes: u64,
+    pub(super) frames: u64,
+    /// Control frames that were sent or queued.
+    pub(super) control_frames: u64,
     /// The code point that the last write ended in the middle of; leads the next frame.
     pub(super) text: Utf8,
 }
@@ -71,6 +76,9 @@ impl Outbound {
             masked,
             data,
             max_frame_size,
+            bytes: 0,
+            frames: 0,
+            control_frames: 0,
             text: Utf8::default(),
         }
     }
@@ -188,6 +196,7 @@ impl Outbound {
         let slices = [IoSlice::new(payload)];
         let frame = Frame::new(opcode, self.new_key(), &[], &slices, payload.len());
         self.keep(&frame, 0);
+        self.control_frames += 1;
         self.unflushed = true;
     }
 

@@ -72,8 +72,10 @@ impl Outbound {
             } else {
                 ready!(self.poll_send(half, cx, &frame))?;
             }
+            self.frames += 1;
         }
         self.text = cut.text;
+        self.bytes += cut.taken as u64;
         Poll::Ready(Ok(cut.taken))
     }
 

@@ -8,7 +8,9 @@ use super::{
     reference::{self, Ending, Meaning, Rules},
     transport::{End, Line, Transport},
 };
-use fastwebsockets_stream::{Config, Error, PayloadType, WebSocketStream, fastwebsockets::Role};
+use fastwebsockets_stream::{
+    Config, Error, PayloadType, Stats, WebSocketStream, fastwebsockets::Role,
+};
 use std::{cell::RefCell, error::Error as _, io, rc::Rc, sync::LazyLock};
 
 /// Text with code points of every length.
@@ -122,6 +124,7 @@ pub(crate) fn run(bytes: &[u8]) {
     world.check_rest(&rest.waiting);
     world.check_reads();
     world.check_writes(&sent);
+    world.check_stats(&application.stream.borrow().stats(), &sent);
 }
 
 fn lines(choices: &Choices) -> (Rc<RefCell<Line>>, Rc<RefCell<Line>>) {
@@ -273,6 +276,29 @@ impl World<'_> {
         }
         if let Some(close) = close {
             self.check_close(close);
+        }
+    }
+
+    /// What the stream has counted is what was seen of it.
+    fn check_stats(&self, stats: &Stats, sent: &[u8]) {
+        let log = self.log;
+        if !log.closing {
+            assert!(stats.bytes_read >= log.received.len() as u64);
+            if log.read_end.is_some() {
+                assert_eq!(stats.bytes_read, log.received.len() as u64);
+            }
+        }
+        assert_eq!(stats.bytes_written, log.accepted.len() as u64);
+        let (frames, _) = frames::parse_some(sent);
+        let is_control = |frame: &&frames::Frame| frame.opcode & 8 != 0;
+        let control_frames = frames.iter().filter(is_control).count() as u64;
+        let data_frames = frames.len() as u64 - control_frames;
+        // What was accepted, or queued, may never have got out.
+        assert!(stats.frames_written >= data_frames);
+        assert!(stats.control_frames_written >= control_frames);
+        if !self.write_fails && matches!(log.write_end, Some(Ok(()))) {
+            assert_eq!(stats.frames_written, data_frames);
+            assert_eq!(stats.control_frames_written, control_frames);
         }
     }
 

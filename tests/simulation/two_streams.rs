@@ -41,6 +41,7 @@ pub(crate) fn run(bytes: &[u8]) {
     for (from, to, half_close) in
         [(&a, &b, settings[0].half_close), (&b, &a, settings[1].half_close)]
     {
+        let stats = [from, to].map(|side| side.stream.borrow().stats());
         let (from, to) = (from.log.borrow(), to.log.borrow());
         if !to.closing {
             // The rest of a code point that a Close came in the way of was never sent.
@@ -51,6 +52,8 @@ pub(crate) fn run(bytes: &[u8]) {
             let sent = from.accepted.len() - unfinished;
             assert!(unfinished == 0 || from.write_error.is_some());
             assert!(to.received == from.accepted[..sent], "what was written is what is read");
+            assert_eq!(stats[0].frames_written, stats[1].frames_read);
+            assert_eq!(stats[1].bytes_read, sent as u64);
             assert!(matches!(to.read_end, Some(Ok(()))), "{:?}", to.read_end);
         }
         assert!(matches!(from.write_end, Some(Ok(()))), "{:?}", from.write_end);
