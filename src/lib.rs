@@ -11,6 +11,7 @@ mod handshake;
 mod protocol;
 mod stats;
 mod stream;
+mod trace;
 
 pub use close_frame::CloseFrame;
 pub use config::{Config, PayloadType};

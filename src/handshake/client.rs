@@ -37,7 +37,10 @@ use super::{
     headers::{self, NO_MASKING, VERSION, WEBSOCKET},
     transport::Transport,
 };
-use crate::{Config, WebSocketStream};
+use crate::{
+    Config, WebSocketStream,
+    trace::{self, Instrument},
+};
 use fastwebsockets::Role;
 use http_body_util::Empty;
 use hyper::{
@@ -176,7 +179,7 @@ impl Builder {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.in_time(async {
+        self.in_time("HTTP/1.1", async {
             let key = headers::new_key();
             let request = self.http1_request(&key)?;
             let (mut sender, connection) = conn::http1::handshake(TokioIo::new(io)).await?;
@@ -204,7 +207,7 @@ impl Builder {
     ///
     /// As [`HandshakeError`] says; the connection and its other streams live on.
     pub async fn http2(&self, connection: &Http2) -> Result<Connected, HandshakeError> {
-        self.in_time(async {
+        self.in_time("HTTP/2", async {
             connection.wait_for_extended_connect().await?;
             self.extended_connect(|request| connection.send_request(request)).await
         })
@@ -227,7 +230,7 @@ impl Builder {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.in_time(async {
+        self.in_time("HTTP/2", async {
             sender.ready().await?;
             self.extended_connect(|request| sender.send_request(request.map(|_| B::default())))
                 .await
@@ -256,12 +259,21 @@ impl Builder {
         Ok((stream, parts))
     }
 
-    async fn in_time<T>(
+    async fn in_time(
         &self,
-        handshake: impl Future<Output = Result<T, HandshakeError>>,
-    ) -> Result<T, HandshakeError> {
-        let done = tokio::time::timeout(self.timeout, handshake).await;
-        done.unwrap_or(Err(HandshakeError::TimedOut))
+        how: &'static str,
+        handshake: impl Future<Output = Result<Connected, HandshakeError>>,
+    ) -> Result<Connected, HandshakeError> {
+        let opened = async {
+            let done = tokio::time::timeout(self.timeout, handshake).await;
+            let opened = done.unwrap_or(Err(HandshakeError::TimedOut));
+            match &opened {
+                Ok((_, response)) => trace::opened(response.headers()),
+                Err(error) => trace::not_opened(error),
+            }
+            opened
+        };
+        opened.instrument(trace::opening(self.uri.as_ref().ok(), how)).await
     }
 
     fn http1_request(&self, key: &str) -> Result<Request<Empty<Bytes>>, HandshakeError> {

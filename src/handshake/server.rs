@@ -29,7 +29,7 @@ use super::{
     headers::{self, NO_MASKING, VERSION, WEBSOCKET},
     transport::Transport,
 };
-use crate::{Config, WebSocketStream};
+use crate::{Config, WebSocketStream, trace};
 use fastwebsockets::Role;
 use http_body_util::Empty;
 use hyper::{
@@ -163,6 +163,17 @@ impl Acceptor {
         &self,
         request: &mut Request<B>,
     ) -> Result<(Response<Empty<Bytes>>, Upgrade), HandshakeError> {
+        let span = trace::accepting(request);
+        let (response, accepted) =
+            span.in_scope(|| self.answer(request).inspect_err(trace::refused))?;
+        let upgrade = Upgrade { accepted, upgraded: hyper::upgrade::on(request), span };
+        Ok((response, upgrade))
+    }
+
+    fn answer<B>(
+        &self,
+        request: &Request<B>,
+    ) -> Result<(Response<Empty<Bytes>>, Accepted), HandshakeError> {
         let is_http2 = check_request(request)?;
         self.check_origin(request)?;
         let headers = request.headers();
@@ -192,13 +203,10 @@ impl Acceptor {
         }
 
         let config = if no_masking { self.config.no_masking(true) } else { self.config };
-        let upgrade = Upgrade {
-            subprotocol: chosen.cloned(),
-            config,
-            version: request.version(),
-            upgraded: hyper::upgrade::on(request),
-        };
-        Ok((response, upgrade))
+        trace::accepted(chosen.map(String::as_str), no_masking);
+        let accepted =
+            Accepted { subprotocol: chosen.cloned(), config, version: request.version() };
+        Ok((response, accepted))
     }
 
     /// Cross-site WebSocket hijacking: browsers send cookies along with the requests of any page,
@@ -303,21 +311,28 @@ fn header(value: &str) -> Result<HeaderValue, HandshakeError> {
 #[derive(Debug)]
 #[must_use = "the stream is what it resolves to"]
 pub struct Upgrade {
+    accepted: Accepted,
+    upgraded: OnUpgrade,
+    span: trace::Span,
+}
+
+/// What was agreed on.
+#[derive(Debug)]
+struct Accepted {
     subprotocol: Option<String>,
     config: Config,
     version: Version,
-    upgraded: OnUpgrade,
 }
 
 impl Upgrade {
     /// The subprotocol that was chosen.
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.accepted.subprotocol.as_deref()
     }
 
     /// The version of HTTP that the request came over.
     pub fn version(&self) -> Version {
-        self.version
+        self.accepted.version
     }
 }
 
@@ -325,13 +340,16 @@ impl Future for Upgrade {
     type Output = io::Result<WebSocketStream<Transport>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let upgraded = ready!(Pin::new(&mut self.upgraded).poll(cx)).map_err(io::Error::other)?;
-        let transport = if self.version == Version::HTTP_2 {
+        let upgraded = ready!(Pin::new(&mut self.upgraded).poll(cx));
+        self.span.in_scope(|| trace::upgraded(&upgraded));
+        let upgraded = upgraded.map_err(io::Error::other)?;
+        let Accepted { config, version, .. } = self.accepted;
+        let transport = if version == Version::HTTP_2 {
             Transport::http2_server(upgraded)
         } else {
             Transport::new(upgraded)
         };
-        Poll::Ready(Ok(WebSocketStream::after_handshake(transport, Role::Server, self.config)))
+        Poll::Ready(Ok(WebSocketStream::after_handshake(transport, Role::Server, config)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What carries a WebSocket after its handshake.
 
+use crate::trace;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::{
@@ -76,7 +77,9 @@ impl Drop for Transport {
         let peer_ends_first = self.peer_ends_first();
         if let (Some(io), Some(linger)) = (self.io.take(), self.linger.take()) {
             linger.runtime.spawn(async move {
-                let _in_time = timeout(LINGER, end(io, peer_ends_first)).await;
+                if timeout(LINGER, end(io, peer_ends_first)).await.is_err() {
+                    trace::let_go();
+                }
             });
         }
     }

@@ -14,6 +14,7 @@ use crate::{
         close,
         decoder::{Decoder, Event},
     },
+    trace,
 };
 use fastwebsockets::Role;
 use std::{
@@ -108,6 +109,10 @@ impl Engine {
         self.inbound.end = Some(end);
         // Whoever waits to write may have nothing to wait for any more.
         self.wakers.wake_writer();
+        match self.inbound.error(end) {
+            None => trace::close_received(self.inbound.close_frame(), &self.stats()),
+            Some(error) => trace::read_failed(&error, &self.stats()),
+        }
         match end {
             // In half-close mode the answer waits for our own shutdown.
             End::Closed if self.config.half_close => {}
@@ -236,7 +241,10 @@ impl Engine {
             // The peer may have ended the transport because it has our Close; if not, that it
             // doesn't send its own tells.
             Poll::Ready(Err(_)) if self.outbound.is_close_handed_over() => {}
-            Poll::Ready(Err(error)) => self.outbound.fail(Some(error)),
+            Poll::Ready(Err(error)) => {
+                trace::write_failed(&error);
+                self.outbound.fail(Some(error));
+            }
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }

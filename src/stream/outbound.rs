@@ -7,6 +7,7 @@ use crate::{
         MAX_CONTROL_PAYLOAD, decoder::ControlPayload, frame::Frame, head::MAX_HEAD, mask::Key,
         utf8::Utf8,
     },
+    trace,
 };
 use fastwebsockets::OpCode;
 use std::{
@@ -184,6 +185,7 @@ impl Outbound {
             payload.extend(reason.bytes());
         }
         self.append_control(OpCode::Close, &payload);
+        trace::closing(code, reason);
     }
 
     fn append_pending_pong(&mut self) {

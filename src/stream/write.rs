@@ -7,6 +7,7 @@ use crate::{
         close::{MAX_REASON, is_sendable},
         frame::Scratch,
     },
+    trace,
 };
 use fastwebsockets::CloseCode;
 use std::{
@@ -167,22 +168,24 @@ impl Engine {
     fn write_failed(&mut self, error: &io::Error) {
         let ours = error.get_ref().and_then(|error| error.downcast_ref());
         if !matches!(ours, Some(Error::NotUtf8)) {
-            self.outbound.fail(None);
+            self.lose_transport(error);
         }
     }
 
     fn settled(&mut self, settled: io::Result<()>) -> io::Result<()> {
         match settled {
             Ok(()) => Ok(()),
-            Err(_) if self.is_writing_over() => {
-                self.outbound.fail(None);
-                Ok(())
-            }
             Err(error) => {
-                self.outbound.fail(None);
-                Err(error)
+                self.lose_transport(&error);
+                if self.is_writing_over() { Ok(()) } else { Err(error) }
             }
         }
+    }
+
+    /// The writer has been told.
+    fn lose_transport(&mut self, error: &io::Error) {
+        trace::write_failed(error);
+        self.outbound.fail(None);
     }
 }
 

@@ -19,7 +19,7 @@ impl Builder {
     /// [`HandshakeError::Connect`] if there is no connection, and as
     /// [`http1`](Self::http1) and [`http2`](Self::http2).
     pub async fn connect(&self) -> Result<Connected, HandshakeError> {
-        self.in_time(async {
+        self.in_time("connect", async {
             if is_encrypted(self.uri()?) {
                 return self.connect_tls().await;
             }

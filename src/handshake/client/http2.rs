@@ -1,7 +1,7 @@
 //! One HTTP/2 connection for many WebSockets.
 
 use super::HandshakeError;
-use crate::handshake::windows::Windows;
+use crate::{handshake::windows::Windows, trace};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response,
@@ -152,6 +152,7 @@ async fn drive<S>(
         polled
     })
     .await;
+    trace::http2_ended(ended.as_ref().err());
     publish.send_replace(State::Ended(ended.err().map(Arc::new)));
 }
 

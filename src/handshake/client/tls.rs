@@ -1,6 +1,7 @@
 //! TLS for `wss` and `https`.
 
 use super::{Builder, Connected, HandshakeError, Http2, connect::host};
+use crate::trace;
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{io, sync::Arc};
 use tokio::net::TcpStream;
@@ -46,7 +47,9 @@ impl Builder {
         let name = ServerName::try_from(host(self.uri()?)?).map_err(|_| HandshakeError::Uri)?;
         let tcp = self.connect_tcp(443).await?;
         let connector = TlsConnector::from(Arc::new(config));
-        Ok(connector.connect(name.to_owned(), tcp).await?)
+        let io = connector.connect(name.to_owned(), tcp).await?;
+        trace::tls_agreed(io.get_ref().1.alpn_protocol());
+        Ok(io)
     }
 }
 
