@@ -4,7 +4,7 @@
 //!
 //! | option | |
 //! |---|---|
-//! | `--http2` | `ws` over HTTP/2 without TLS (with TLS, the server chooses) |
+//! | `--http2` | over HTTP/2 only (by default, the server chooses if there is TLS) |
 //! | `--text` | messages of text instead of binary ones |
 //! | `--protocol NAME` | offer this subprotocol; may be given again |
 //! | `--header NAME:VALUE` | send this header; may be given again |
@@ -14,13 +14,11 @@
 
 use fastwebsockets_stream::{
     Config, PayloadType, Transport, WebSocketStream,
-    client::{Builder, Http2, rustls},
+    client::{Builder, rustls},
 };
-use hyper::Uri;
 use std::{error::Error, sync::Arc};
 use tokio::{
     io::{AsyncWriteExt, stdin, stdout},
-    net::TcpStream,
     try_join,
 };
 
@@ -28,7 +26,6 @@ type BoxError = Box<dyn Error + Send + Sync>;
 
 struct Arguments {
     builder: Builder,
-    uri: Uri,
     http2: bool,
 }
 
@@ -51,14 +48,13 @@ async fn main() -> Result<(), BoxError> {
 }
 
 async fn open(arguments: Arguments) -> Result<WebSocketStream<Transport>, BoxError> {
-    let Arguments { builder, uri, http2 } = arguments;
-    if !http2 || matches!(uri.scheme_str(), Some("wss" | "https")) {
-        return Ok(builder.connect().await?.0);
-    }
-    let host = uri.host().ok_or("a URL without a host")?;
-    let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
-    tcp.set_nodelay(true)?;
-    Ok(builder.http2(&Http2::handshake(tcp).await?).await?.0)
+    let Arguments { builder, http2 } = arguments;
+    let (stream, _response) = if http2 {
+        builder.http2(&builder.connect_http2().await?).await?
+    } else {
+        builder.connect().await?
+    };
+    Ok(stream)
 }
 
 fn parse_arguments() -> Result<Arguments, BoxError> {
@@ -78,8 +74,8 @@ fn parse_arguments() -> Result<Arguments, BoxError> {
             other => return Err(other.unexpected().into()),
         }
     }
-    let uri: Uri = uri.ok_or("which URL? For example ws://127.0.0.1:8080/echo")?.parse()?;
-    let mut builder = Builder::new(uri.clone()).config(config).subprotocols(protocols);
+    let uri = uri.ok_or("which URL? For example ws://127.0.0.1:8080/echo")?;
+    let mut builder = Builder::new(uri).config(config).subprotocols(protocols);
     for header in &headers {
         let (name, value) = header.split_once(':').ok_or("--header takes NAME:VALUE")?;
         builder = builder.header(name, value.trim());
@@ -87,7 +83,7 @@ fn parse_arguments() -> Result<Arguments, BoxError> {
     if insecure {
         builder = builder.tls_config(trust_anybody()?);
     }
-    Ok(Arguments { builder, uri, http2 })
+    Ok(Arguments { builder, http2 })
 }
 
 fn trust_anybody() -> Result<rustls::ClientConfig, rustls::Error> {

@@ -9,7 +9,7 @@ use fastwebsockets_stream::{
     client::{Builder, HandshakeError, rustls},
     server::{Acceptor, Upgrade},
 };
-use http::{Server, echo, serve_connection};
+use http::{Server, Stream, echo, serve_connection};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::{
     io::ErrorKind,
@@ -97,7 +97,10 @@ impl TlsServer {
 }
 
 async fn hello(builder: &Builder) {
-    let (mut stream, _) = in_time(builder.connect()).await.unwrap();
+    say_hello(in_time(builder.connect()).await.unwrap().0).await;
+}
+
+async fn say_hello(mut stream: Stream) {
     stream.write_all(b"hello").await.unwrap();
     stream.flush().await.unwrap();
     let mut received = [0; 5];
@@ -119,6 +122,30 @@ async fn the_version_is_what_the_server_chooses_and_can() {
         let server = TlsServer::start(alpn, extended).await;
         hello(&server.builder()).await;
         assert_eq!(*server.versions.lock().unwrap(), [expected], "{alpn:?} {extended}");
+    }
+}
+
+#[tokio::test]
+async fn many_share_a_connection_of_http2() {
+    let tls = TlsServer::start(&["h2", "http/1.1"], true).await;
+    let plain = Server::start(Acceptor::new(), echo).await;
+    for builder in [tls.builder(), plain.builder()] {
+        let connection = in_time(builder.connect_http2()).await.unwrap();
+        let open = async || in_time(builder.http2(&connection)).await.unwrap().0;
+        let streams = [open().await, open().await];
+        for stream in streams {
+            say_hello(stream).await;
+        }
+    }
+    assert_eq!(*tls.versions.lock().unwrap(), [hyper::Version::HTTP_2; 2]);
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_needs_a_server_that_chooses_it() {
+    for alpn in [&["http/1.1"][..], &[]] {
+        let server = TlsServer::start(alpn, true).await;
+        let error = in_time(server.builder().connect_http2()).await.unwrap_err();
+        assert!(matches!(error, HandshakeError::ExtendedConnectUnsupported), "{error}");
     }
 }
 
@@ -149,7 +176,12 @@ async fn a_host_that_is_not_there_is_an_error() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for scheme in ["ws", "wss"] {
         let builder = Builder::new(format!("{scheme}://{closed}/"));
-        let error = in_time(builder.connect()).await.unwrap_err();
-        assert_eq!(std::io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+        let errors = [
+            in_time(builder.connect()).await.unwrap_err(),
+            in_time(builder.connect_http2()).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(std::io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
+        }
     }
 }

@@ -179,7 +179,7 @@ impl Builder {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.in_time("HTTP/1.1", async {
+        self.open("HTTP/1.1", async {
             let key = headers::new_key();
             let request = self.http1_request(&key)?;
             let (mut sender, connection) = conn::http1::handshake(TokioIo::new(io)).await?;
@@ -207,7 +207,7 @@ impl Builder {
     ///
     /// As [`HandshakeError`] says; the connection and its other streams live on.
     pub async fn http2(&self, connection: &Http2) -> Result<Connected, HandshakeError> {
-        self.in_time("HTTP/2", async {
+        self.open("HTTP/2", async {
             connection.wait_for_extended_connect().await?;
             self.extended_connect(|request| connection.send_request(request)).await
         })
@@ -230,7 +230,7 @@ impl Builder {
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.in_time("HTTP/2", async {
+        self.open("HTTP/2", async {
             sender.ready().await?;
             self.extended_connect(|request| sender.send_request(request.map(|_| B::default())))
                 .await
@@ -259,14 +259,13 @@ impl Builder {
         Ok((stream, parts))
     }
 
-    async fn in_time(
+    async fn open(
         &self,
         how: &'static str,
         handshake: impl Future<Output = Result<Connected, HandshakeError>>,
     ) -> Result<Connected, HandshakeError> {
         let opened = async {
-            let done = tokio::time::timeout(self.timeout, handshake).await;
-            let opened = done.unwrap_or(Err(HandshakeError::TimedOut));
+            let opened = self.in_time(handshake).await;
             match &opened {
                 Ok((_, response)) => trace::opened(response.headers()),
                 Err(error) => trace::not_opened(error),
@@ -274,6 +273,14 @@ impl Builder {
             opened
         };
         opened.instrument(trace::opening(self.uri.as_ref().ok(), how)).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        handshake: impl Future<Output = Result<T, HandshakeError>>,
+    ) -> Result<T, HandshakeError> {
+        let done = tokio::time::timeout(self.timeout, handshake).await;
+        done.unwrap_or(Err(HandshakeError::TimedOut))
     }
 
     fn http1_request(&self, key: &str) -> Result<Request<Empty<Bytes>>, HandshakeError> {

@@ -1,6 +1,6 @@
 //! From an address to a stream.
 
-use super::{Builder, Connected, HandshakeError, is_encrypted};
+use super::{Builder, Connected, HandshakeError, Http2, is_encrypted};
 use hyper::Uri;
 use std::{io, sync::Arc};
 use tokio::net::TcpStream;
@@ -12,19 +12,40 @@ impl Builder {
     /// HTTP/1.1. `wss` and `https` (feature `tls`) offer both versions in the TLS handshake and
     /// take HTTP/2 when the server chooses it and offers extended CONNECT, else HTTP/1.1, on a new
     /// connection if need be. For many WebSockets on one connection, see
-    /// [`Http2`](super::Http2).
+    /// [`connect_http2`](Self::connect_http2).
     ///
     /// # Errors
     ///
     /// [`HandshakeError::Connect`] if there is no connection, and as
     /// [`http1`](Self::http1) and [`http2`](Self::http2).
     pub async fn connect(&self) -> Result<Connected, HandshakeError> {
-        self.in_time("connect", async {
+        self.open("connect", async {
             if is_encrypted(self.uri()?) {
                 return self.connect_tls().await;
             }
             // Boxed: it has its own timeout around much the same again.
             Box::pin(self.http1(self.connect_tcp(80).await?)).await
+        })
+        .await
+    }
+
+    /// Connects to the host of the address for many WebSockets: [`http2`](Self::http2) opens them on
+    /// this connection, with any `Builder` for the same host.
+    ///
+    /// `ws` and `http` are without TLS, to a server of which it is known that it speaks HTTP/2
+    /// (RFC 9113 section 3.3). `wss` and `https` (feature `tls`) negotiate it (section 3.2).
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Connect`] if there is no connection,
+    /// [`HandshakeError::ExtendedConnectUnsupported`] if the server chooses HTTP/1.1, and as
+    /// [`Http2::handshake`].
+    pub async fn connect_http2(&self) -> Result<Http2, HandshakeError> {
+        self.in_time(async {
+            if is_encrypted(self.uri()?) {
+                return self.connect_http2_tls().await;
+            }
+            Http2::handshake(self.connect_tcp(80).await?).await
         })
         .await
     }
@@ -39,6 +60,11 @@ impl Builder {
 
     #[cfg(not(feature = "tls"))]
     async fn connect_tls(&self) -> Result<Connected, HandshakeError> {
+        Err(HandshakeError::MissingFeature("tls"))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn connect_http2_tls(&self) -> Result<Http2, HandshakeError> {
         Err(HandshakeError::MissingFeature("tls"))
     }
 }

@@ -31,8 +31,8 @@ pub enum HandshakeError {
     Subprotocol,
     /// The server chose an extension that wasn't offered.
     Extension,
-    /// The HTTP/2 server doesn't offer extended CONNECT (RFC 8441 section 3). It may take
-    /// WebSockets over HTTP/1.1.
+    /// The server doesn't offer extended CONNECT (RFC 8441 section 3), or no HTTP/2 at all. It may
+    /// take WebSockets over HTTP/1.1.
     ExtendedConnectUnsupported,
     /// It took longer than [`timeout`](crate::client::Builder::timeout) allows.
     TimedOut,

@@ -24,7 +24,7 @@ impl Builder {
 
     pub(super) async fn connect_tls(&self) -> Result<Connected, HandshakeError> {
         let io = self.tls_stream(&[HTTP2, HTTP1]).await?;
-        if io.get_ref().1.alpn_protocol() != Some(HTTP2) {
+        if !has_chosen_http2(&io) {
             return Box::pin(self.http1(io)).await;
         }
         let connection = Http2::handshake(io).await?;
@@ -35,6 +35,15 @@ impl Builder {
             }
             opened => opened,
         }
+    }
+
+    pub(super) async fn connect_http2_tls(&self) -> Result<Http2, HandshakeError> {
+        // A server that was offered HTTP/2 only would refuse with an alert that says less.
+        let io = self.tls_stream(&[HTTP2, HTTP1]).await?;
+        if !has_chosen_http2(&io) {
+            return Err(HandshakeError::ExtendedConnectUnsupported);
+        }
+        Http2::handshake(io).await
     }
 
     /// A connection that offers these versions of HTTP.
@@ -51,6 +60,10 @@ impl Builder {
         trace::tls_agreed(io.get_ref().1.alpn_protocol());
         Ok(io)
     }
+}
+
+fn has_chosen_http2(io: &TlsStream<TcpStream>) -> bool {
+    io.get_ref().1.alpn_protocol() == Some(HTTP2)
 }
 
 fn platform_config() -> Result<ClientConfig, tokio_rustls::rustls::Error> {
