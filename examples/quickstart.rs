@@ -7,17 +7,15 @@
 
 use bytes::Bytes;
 use fastwebsockets_stream::{
-    Config, Transport, WebSocketStream, Windows,
+    Config, Transport, WebSocketStream,
     client::{Builder, Http2},
     server,
 };
 use futures_util::{SinkExt, StreamExt, future::try_join_all};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use rand::RngCore;
-use std::{convert::Infallible, error::Error, io, net::SocketAddr};
+use std::{error::Error, io, net::SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Duration, Instant, timeout};
@@ -58,16 +56,13 @@ async fn run() -> Result<()> {
 
 /// Serves connections until it is dropped. It returns only if no more can be accepted.
 async fn serve(listener: &TcpListener, tasks: &TaskTracker) -> io::Result<()> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    Windows::default().apply_to_server(&mut http);
     loop {
         let (tcp, _) = listener.accept().await?;
         tcp.set_nodelay(true)?;
-        let (http, websockets) = (http.clone(), tasks.clone());
+        let websockets = tasks.clone();
         tasks.spawn(async move {
-            let service = service_fn(|request| respond(request, websockets.clone()));
-            let connection = http.serve_connection_with_upgrades(TokioIo::new(tcp), service);
-            if let Err(error) = connection.await {
+            let respond = |request| respond(request, websockets.clone());
+            if let Err(error) = server::serve_connection(tcp, respond).await {
                 eprintln!("server: a connection failed: {error}");
             }
         });
@@ -75,17 +70,14 @@ async fn serve(listener: &TcpListener, tasks: &TaskTracker) -> io::Result<()> {
 }
 
 /// Opens a WebSocket for whoever asks for one, and has a page for everybody else.
-async fn respond(
-    mut request: Request<Incoming>,
-    websockets: TaskTracker,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn respond(mut request: Request<Incoming>, websockets: TaskTracker) -> Response<Full<Bytes>> {
     if !server::is_upgrade_request(&request) {
-        return Ok(page(&request));
+        return page(&request);
     }
     // As on TCP, a client may end its side first and then read the rest of the echo.
     let config = Config::new().half_close(true);
     match server::upgrade(&mut request, config) {
-        Err(refused) => Ok(refused.response()),
+        Err(refused) => refused.response(),
         Ok((response, upgrade)) => {
             // The WebSocket begins once this response is sent, so it has a task of its own.
             websockets.spawn(async move {
@@ -93,7 +85,7 @@ async fn respond(
                     eprintln!("server: a WebSocket failed: {error}");
                 }
             });
-            Ok(response.map(|_| Full::default()))
+            response.map(|_| Full::default())
         }
     }
 }

@@ -1,0 +1,99 @@
+//! Serving a connection on which WebSockets are opened.
+
+use crate::Windows;
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    time::timeout,
+};
+
+/// How long a client may take to ask, and to answer a ping of HTTP/2.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Streams of HTTP/2 that a client may have open at a time.
+const MAX_STREAMS: u32 = 1000;
+
+/// Serves one connection, over HTTP/1.1 or HTTP/2, whichever the client speaks, until it ends or all
+/// that is left of it is a WebSocket. TLS, if any, is the transport's, and should offer `h2` and
+/// `http/1.1`.
+///
+/// It is hyper-util's [`auto`] server, set up for WebSockets beside ordinary requests: with upgrades,
+/// extended CONNECT, the default [`Windows`] and 1000 streams of HTTP/2 at a time. A client has 30
+/// seconds to its first request and for the head of each one over HTTP/1.1; one with HTTP/2 is pinged
+/// when nothing came from it for 30 seconds, and has another 30 to answer. For anything else, set up a
+/// server with hyper and [`Windows::apply_to_server`].
+///
+/// ```
+/// use fastwebsockets_stream::{PayloadType, server};
+/// use http_body_util::Empty;
+/// use hyper::{Request, Response, body::{Bytes, Incoming}};
+/// use tokio::net::TcpListener;
+///
+/// async fn handle(mut request: Request<Incoming>) -> Response<Empty<Bytes>> {
+///     match server::upgrade(&mut request, PayloadType::Binary) {
+///         Err(refused) => refused.response(),
+///         Ok((response, upgrade)) => {
+///             tokio::spawn(async move { upgrade.await?.close(1000, "hello").await });
+///             response
+///         }
+///     }
+/// }
+///
+/// async fn serve(listener: TcpListener) -> std::io::Result<()> {
+///     loop {
+///         let (tcp, _) = listener.accept().await?;
+///         tokio::spawn(server::serve_connection(tcp, handle));
+///     }
+/// }
+/// ```
+///
+/// # Errors
+///
+/// `TimedOut` if no request came in time; everything else is `Other`, with hyper's error as its source.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the connection, with all WebSockets over HTTP/2 on it. One that was
+/// opened by an upgrade of HTTP/1.1 has left it.
+pub async fn serve_connection<S, H, F, B>(io: S, handler: H) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    Windows::default().apply_to_server(&mut http);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PATIENCE)
+        .keep_alive_timeout(PATIENCE)
+        .max_concurrent_streams(MAX_STREAMS);
+    let asked = Notify::new();
+    let service = service_fn(|request| {
+        asked.notify_one();
+        let response = handler(request);
+        async { Ok::<_, Infallible>(response.await) }
+    });
+    let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
+    // hyper's times begin once it knows which version of HTTP it is.
+    let served = tokio::select! {
+        served = &mut serving => served,
+        in_time = timeout(PATIENCE, asked.notified()) => match in_time {
+            Ok(()) => serving.await,
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        },
+    };
+    served.map_err(io::Error::other)
+}
