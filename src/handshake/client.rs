@@ -23,11 +23,16 @@
 mod connect;
 mod error;
 mod http2;
+#[cfg(feature = "connect")]
+mod pool;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use error::{HandshakeError, Refusal};
 pub use http2::Http2;
+#[cfg(feature = "connect")]
+#[cfg_attr(docsrs, doc(cfg(feature = "connect")))]
+pub use pool::Http2Pool;
 /// The TLS library, for a configuration of one's own: [`Builder::tls_config`].
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]

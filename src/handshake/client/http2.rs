@@ -8,7 +8,7 @@ use hyper::{
     body::{Body, Bytes, Incoming},
     client::conn::http2::{Builder, Connection, SendRequest},
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     error::Error,
     fmt,
@@ -18,11 +18,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Notify, watch},
 };
+
+/// How long a server may be silent before it is pinged, and how long it may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -31,7 +35,9 @@ type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 /// ordinary requests. Clones share the connection.
 ///
 /// A task drives the connection. It ends by itself when the last handle and the last stream are
-/// gone.
+/// gone. When nothing has come from the server for 30 seconds, it is pinged (RFC 9113 section 6.7),
+/// so that nothing on the way thinks the connection idle; if it doesn't answer for another 30, the
+/// connection ends, and every stream on it.
 #[derive(Clone)]
 pub struct Http2 {
     sender: SendRequest<BoxBody>,
@@ -79,6 +85,11 @@ impl Http2 {
         windows.apply_to_http2_client(&mut builder);
         // Nothing is sent before the server's SETTINGS: they say how many streams may be opened.
         builder.initial_max_send_streams(0);
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PATIENCE)
+            .keep_alive_timeout(PATIENCE)
+            .keep_alive_while_idle(true);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
         let (publish, state) = watch::channel(State::Connecting);
         tokio::spawn(drive(connection, progress, publish));
