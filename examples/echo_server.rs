@@ -9,7 +9,7 @@
 use fastwebsockets_stream::{Config, PayloadType, Windows, client::rustls, server};
 use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode, body::Bytes, header::CONTENT_TYPE, service::service_fn,
+    Request, Response, StatusCode, Version, body::Bytes, header::CONTENT_TYPE, service::service_fn,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -18,7 +18,7 @@ use hyper_util::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{convert::Infallible, error::Error, future::ready, io, path::PathBuf, sync::Arc};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpListener,
 };
 use tokio_rustls::TlsAcceptor;
@@ -142,8 +142,13 @@ fn respond<B>(request: &mut Request<B>, connection: u64) -> Response<Full<Bytes>
         _ => return status(StatusCode::NOT_FOUND),
     };
     let config = Config::new().payload_type(payload_type).half_close(true);
-    // Any subprotocol will do for an echo; a client that offers `echo` gets it.
-    let acceptor = server::Acceptor::new().config(config).subprotocols(["echo"]);
+    // Any subprotocol will do for an echo; a client that offers `echo` gets it. A page can't see
+    // which version of HTTP its WebSocket took: it offers a name for each, and gets the true one.
+    let by_version = match request.version() {
+        Version::HTTP_2 => "echo.h2",
+        _ => "echo.http1.1",
+    };
+    let acceptor = server::Acceptor::new().config(config).subprotocols([by_version, "echo"]);
     match acceptor.accept(request) {
         Err(refused) => {
             println!("{what}: {refused}");
@@ -162,8 +167,10 @@ fn respond<B>(request: &mut Request<B>, connection: u64) -> Response<Full<Bytes>
 }
 
 async fn echo(upgrade: server::Upgrade) -> io::Result<u64> {
-    let (mut reads, mut writes) = tokio::io::split(upgrade.await?);
-    let bytes = tokio::io::copy(&mut reads, &mut writes).await?;
+    let (reads, mut writes) = tokio::io::split(upgrade.await?);
+    // A read is a write, and a write is a message: `copy` by itself takes 8 KiB at a time.
+    let mut reads = BufReader::with_capacity(64 * 1024, reads);
+    let bytes = tokio::io::copy_buf(&mut reads, &mut writes).await?;
     writes.shutdown().await?;
     Ok(bytes)
 }

@@ -1,27 +1,182 @@
-// chromium.cjs URL: lets the page of echo_server do its work, and tells whether it went well.
+// chromium.cjs URL VERSION LOG PID [SCREENSHOT]: uses the page of echo_server as a person does, and looks
+// at what a person sees, and at the server's log, which knows better. Kills the server in the end.
+const assert = require('node:assert/strict');
+const fs = require('node:fs'), os = require('node:os'), path = require('node:path');
 const { chromium } = require('playwright-core');
-const fs = require('fs'), os = require('os'), path = require('path');
 
+const [url, version, log, pid, screenshot] = process.argv.slice(2);
+const sockets = 5, mib = screenshot ? 32 : 16;
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'chromium-'));
 
+// The connections of those WebSockets in the server's log that ended so, over this version.
+function logged(end) {
+  const request = { 'HTTP/1.1': 'HTTP/1.1 GET /echo :protocol=-', 'HTTP/2': 'HTTP/2.0 CONNECT /echo :protocol=websocket' }[version];
+  const line = new RegExp(`^connection (\\d+): ${request}: ${end}$`, 'gm');
+  return [...fs.readFileSync(log, 'utf8').matchAll(line)].map(([, connection]) => connection);
+}
+
+// The browser may know of an end before the log does.
+async function assertLogged(end, many) {
+  for (let tries = 100; logged(end).length !== many && tries > 0; tries--) await new Promise((later) => setTimeout(later, 50));
+  assert.equal(logged(end).length, many, `WebSockets in the log over ${version} that ended with: ${end}`);
+}
+
+// What the page says of itself, each part in words.
+const status = (page) => page.getByRole('status').textContent();
+const rows = (page) => page.getByRole('listitem').evaluateAll((items) => items.map((item) => {
+  const text = (name) => item.querySelector(name).textContent;
+  const { value, max } = item.querySelector('progress');
+  return { version: text('.version'), bytes: text('.bytes'), said: text('.said'), progress: value / max };
+}));
+const ends = (page, how) => page.getByRole('status').filter({ hasText: how }).waitFor({ timeout: 60000 });
+
+async function start(page, sockets, mib) {
+  await page.getByLabel('Sockets').fill(`${sockets}`);
+  await page.getByLabel('MiB each').fill(`${mib}`);
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Stop' }).and(page.locator(':focus:enabled')).waitFor();
+}
+
+const moving = (page) => page.waitForFunction(() =>
+  [...document.querySelectorAll('progress')].every((bar) => bar.value > 0 && bar.value < bar.max));
+
+// The points of a chart, and how many pixels of its curve's colour are on the screen.
+async function drawn(page, name) {
+  const chart = page.getByRole('img', { name });
+  await chart.scrollIntoViewIfNeeded();
+  const png = (await chart.screenshot()).toString('base64');
+  return chart.evaluate(async (svg, png) => {
+    const curve = svg.querySelector('.curve'), box = svg.getBoundingClientRect();
+    const colour = getComputedStyle(curve).stroke.match(/\d+/g).map(Number);
+    const image = new Image();
+    image.src = `data:image/png;base64,${png}`;
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.width, image.height).getContext('2d');
+    canvas.drawImage(image, 0, 0);
+    const pixels = canvas.getImageData(0, 0, image.width, image.height).data;
+    let coloured = 0;
+    for (let i = 0; i < pixels.length; i += 4) {
+      if (colour.every((wanted, c) => Math.abs(pixels[i + c] - wanted) < 24)) coloured++;
+    }
+    const points = [...curve.points].map(({ x, y }) => ({ x, y }));
+    const inside = points.every(({ x, y }) => x >= 0 && x <= box.width && y >= 0 && y <= box.height);
+    const said = svg.closest('figure').querySelector('.value').textContent;
+    return { points: points.length, inside, heights: new Set(points.map(({ y }) => y)).size, coloured, said };
+  }, png);
+}
+
+async function assertDrawn(page, name, said) {
+  const chart = await drawn(page, name);
+  const text = `${name}: ${JSON.stringify(chart)}`;
+  assert(chart.points >= 3 && chart.heights >= 3 && chart.inside, text);
+  assert(chart.coloured >= 100, text);
+  const [number] = chart.said.match(said)?.slice(1) ?? [];
+  assert(Number(number) > 0 && Number.isFinite(Number(number)), text);
+}
+
+// Nothing sticks out of a narrow screen, in either scheme.
+async function assertFits(page) {
+  const before = page.viewportSize();
+  await page.setViewportSize({ width: 360, height: 800 });
+  for (const colorScheme of ['dark', 'light']) {
+    await page.emulateMedia({ colorScheme });
+    // The charts are drawn again in the frame after.
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    const outside = await page.evaluate(() => [...document.querySelectorAll('body, body *:not(script)')].filter((element) =>
+      element.getBoundingClientRect().right > 360 || element.getBoundingClientRect().left < 0
+      || (!(element instanceof SVGElement) && element.clientWidth && element.scrollWidth > element.clientWidth + 1))
+      .map((element) => element.outerHTML.slice(0, 100)));
+    assert.deepEqual(outside, [], 'wider than the screen');
+  }
+  await page.setViewportSize(before);
+}
+
+async function done(page) {
+  assert.equal(await status(page), 'Ready.');
+  await start(page, sockets, mib);
+  await ends(page, 'Done');
+  assert.match(await status(page), new RegExp(`^Done: ${sockets} sockets over ${version} echoed ${sockets * mib} MiB in .* every byte`));
+  assert.deepEqual(await rows(page), Array(sockets).fill({
+    version, progress: 1, bytes: `${mib} of ${mib} MiB`, said: 'every byte came back as it was sent; closed by both sides',
+  }));
+  await assertDrawn(page, 'Throughput', /^([\d.]+) MiB\/s mean$/);
+  await assertDrawn(page, 'Round-trip time', /^([\d.]+) ms median$/);
+  assert.match(await page.getByRole('figure').filter({ hasText: 'Round-trip time' }).innerText(), new RegExp(`runs over ${version}`));
+  await page.getByRole('img', { name: 'Round-trip time' }).press('ArrowLeft');
+  assert.match((await drawn(page, 'Round-trip time')).said, /^[\d.]+ ms at [\d.]+ s$/);
+  await assertFits(page);
+  // The sockets of the page, and the one that measures round trips.
+  await assertLogged(`${mib << 20} bytes echoed`, sockets);
+  await assertLogged('.* bytes echoed', sockets + 1);
+  if (version === 'HTTP/2') {
+    const [, own] = fs.readFileSync(log, 'utf8').match(/^connection (\d+): HTTP\/2.0 GET \/ /m);
+    assert.deepEqual([...new Set(logged('.*'))], [own], 'all on the connection of the page');
+  }
+}
+
+async function stopped(page) {
+  await start(page, sockets, 256);
+  await moving(page);
+  assert.equal(await status(page), 'Running.');
+  await assertFits(page);
+  await page.keyboard.press('Enter');
+  await ends(page, 'Stopped');
+  for (const row of await rows(page)) assert.equal(row.said, 'stopped');
+  await assertLogged('.* bytes echoed', 2 * (sockets + 1));
+  await page.getByRole('button', { name: 'Start' }).and(page.locator(':focus:enabled')).waitFor();
+}
+
+// A server that answers otherwise: the page's own sockets go through `answer` (those of workers don't).
+async function otherwise(context, answer, expected) {
+  const page = await context.newPage();
+  await page.routeWebSocket('**/echo', answer);
+  await page.goto(url);
+  await start(page, 1, 1);
+  await ends(page, 'Failed');
+  assert.match(await status(page), expected);
+  await page.close();
+}
+
+async function killed(page) {
+  await start(page, sockets, 256);
+  await moving(page);
+  process.kill(pid, 'SIGKILL');
+  await ends(page, `Failed: ${sockets} of ${sockets} sockets`);
+  for (const row of await rows(page)) assert.equal(row.said, 'lost its connection: the server is gone');
+  await assertFits(page);
+  await page.getByRole('button', { name: 'Start' }).click();
+  await ends(page, 'could not be opened');
+  for (const row of await rows(page)) assert.equal(row.said, 'could not be opened: the server is gone, or refused it');
+}
+
 (async () => {
-  const browser = await chromium.launchPersistentContext(profile, {
+  const context = await chromium.launchPersistentContext(profile, {
     executablePath: '/usr/bin/chromium', headless: true, ignoreHTTPSErrors: true,
+    viewport: { width: 900, height: 760 }, colorScheme: 'light',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
       '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
   try {
-    const page = await browser.newPage();
-    await page.goto(process.argv[2]);
-    await page.click('button');
-    await page.waitForFunction(() => window.results, null, { timeout: 100000 });
-    const results = await page.evaluate(() => window.results);
-    if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT });
-    if (results.length !== 5 || !results.every(Boolean)) {
-      throw new Error(await page.evaluate(() => document.body.innerText));
-    }
+    const page = await context.newPage(), errors = [];
+    page.on('console', (message) => ['error', 'warning'].includes(message.type()) && errors.push(message.text()));
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.goto(url);
+    await done(page);
+    if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
+    await stopped(page);
+    assert.deepEqual(errors, []);
+
+    await otherwise(context, (socket) => {
+      const server = socket.connectToServer();
+      server.onMessage((message) => { message[message.length - 1] ^= 1; socket.send(message); });
+    }, /got another byte at \d+ than it sent/);
+    await otherwise(context, (socket) => socket.onMessage(() => socket.close({ code: 1011, reason: 'enough' })),
+      /was closed by the server too early, with 1011 enough/);
+
+    await killed(page);
+    assert.deepEqual(errors.filter((error) => !/^WebSocket connection to .* failed/.test(error)), []);
   } finally {
-    await browser.close();
+    await context.close();
     fs.rmSync(profile, { recursive: true, force: true });
   }
 })().catch((error) => { console.error(error); process.exit(1); });
