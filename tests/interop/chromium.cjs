@@ -137,6 +137,46 @@ async function otherwise(context, answer, expected) {
   await page.close();
 }
 
+const serverMemory = () => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+) kB/)[1]) * 1024;
+
+// A browser that writes 64 MiB and doesn't read: the echo stops, and the server holds no more of it than
+// flow control allows. Once it reads, everything is there. (`WebSocketStream` waits, `WebSocket` doesn't.)
+async function unread(page) {
+  const total = 64 << 20, before = serverMemory();
+  const stalled = await page.evaluate(async (total) => {
+    const stream = window.stream = new WebSocketStream(location.origin.replace('http', 'ws') + '/echo');
+    const { readable, writable } = await stream.opened;
+    window.readable = readable;
+    const writer = writable.getWriter(), piece = new Uint8Array(64 << 10);
+    let written = 0;
+    (async () => {
+      for (; written < total; written += piece.length) await writer.write(piece.fill(written >> 16));
+    })();
+    for (let seen = -1; seen !== written;) {
+      seen = written;
+      await new Promise((later) => setTimeout(later, 1500));
+    }
+    return written;
+  }, total);
+  const held = serverMemory() - before;
+  const found = `${stalled >> 20} MiB were taken from a browser that doesn't read, ${(held / (1 << 20)).toFixed(1)} MiB held`;
+  if (process.env.VERBOSE) console.log(found);
+  assert(stalled > 0 && stalled < total / 2, found);
+  assert(held < 12 << 20, found);
+  // Closing before that would drop what is still to come: browsers have no half-close.
+  const read = await page.evaluate(async (total) => {
+    let received = 0, same = true;
+    for await (const chunk of window.readable) {
+      for (const byte of new Uint8Array(chunk)) same &&= byte === (received++ >> 16 & 255);
+      if (received >= total) window.stream.close({ closeCode: 1000 });
+    }
+    const { closeCode } = await window.stream.closed;
+    return { received, same, closeCode };
+  }, total);
+  assert.deepEqual(read, { received: total, same: true, closeCode: 1000 });
+  await assertLogged(`${total} bytes echoed`, 1);
+}
+
 async function killed(page) {
   await start(page, sockets, 256);
   await moving(page);
@@ -173,6 +213,7 @@ async function killed(page) {
     await otherwise(context, (socket) => socket.onMessage(() => socket.close({ code: 1011, reason: 'enough' })),
       /was closed by the server too early, with 1011 enough/);
 
+    await unread(page);
     await killed(page);
     assert.deepEqual(errors.filter((error) => !/^WebSocket connection to .* failed/.test(error)), []);
   } finally {
