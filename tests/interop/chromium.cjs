@@ -28,7 +28,7 @@ const rows = (page) => page.getByRole('listitem').evaluateAll((items) => items.m
   const { value, max } = item.querySelector('progress');
   return { version: text('.version'), bytes: text('.bytes'), said: text('.said'), progress: value / max };
 }));
-const ends = (page, how) => page.getByRole('status').filter({ hasText: how }).waitFor({ timeout: 60000 });
+const says = (page, how) => page.getByRole('status').filter({ hasText: how }).waitFor({ timeout: 60000 });
 
 async function start(page, sockets, mib) {
   await page.getByLabel('Sockets').fill(`${sockets}`);
@@ -94,7 +94,7 @@ async function assertFits(page) {
 async function done(page) {
   assert.equal(await status(page), 'Ready.');
   await start(page, sockets, mib);
-  await ends(page, 'Done');
+  await says(page, 'Done');
   assert.match(await status(page), new RegExp(`^Done: ${sockets} sockets over ${version} echoed ${sockets * mib} MiB in .* every byte`));
   assert.deepEqual(await rows(page), Array(sockets).fill({
     version, progress: 1, bytes: `${mib} of ${mib} MiB`, said: 'every byte came back as it was sent; closed by both sides',
@@ -102,6 +102,9 @@ async function done(page) {
   await assertDrawn(page, 'Throughput', /^([\d.]+) MiB\/s mean$/);
   await assertDrawn(page, 'Round-trip time', /^([\d.]+) ms median$/);
   assert.match(await page.getByRole('figure').filter({ hasText: 'Round-trip time' }).innerText(), new RegExp(`runs over ${version}`));
+  // Away from the button, whose focus would show.
+  await page.getByRole('heading', { level: 1 }).click();
+  if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
   await page.getByRole('img', { name: 'Round-trip time' }).press('ArrowLeft');
   assert.match((await drawn(page, 'Round-trip time')).said, /^[\d.]+ ms at [\d.]+ s$/);
   await assertFits(page);
@@ -119,8 +122,15 @@ async function stopped(page) {
   await moving(page);
   assert.equal(await status(page), 'Running.');
   await assertFits(page);
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await says(page, 'nothing has come for');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await says(page, /^Running\.$/);
   await page.keyboard.press('Enter');
-  await ends(page, 'Stopped');
+  await says(page, 'Stopped');
   for (const row of await rows(page)) assert.equal(row.said, 'stopped');
   await assertLogged('.* bytes echoed', 2 * (sockets + 1));
   await page.getByRole('button', { name: 'Start' }).and(page.locator(':focus:enabled')).waitFor();
@@ -132,7 +142,7 @@ async function otherwise(context, answer, expected) {
   await page.routeWebSocket('**/echo', answer);
   await page.goto(url);
   await start(page, 1, 1);
-  await ends(page, 'Failed');
+  await says(page, 'Failed');
   assert.match(await status(page), expected);
   await page.close();
 }
@@ -181,11 +191,11 @@ async function killed(page) {
   await start(page, sockets, 256);
   await moving(page);
   process.kill(pid, 'SIGKILL');
-  await ends(page, `Failed: ${sockets} of ${sockets} sockets`);
+  await says(page, `Failed: ${sockets} of ${sockets} sockets`);
   for (const row of await rows(page)) assert.equal(row.said, 'lost its connection: the server is gone');
   await assertFits(page);
   await page.getByRole('button', { name: 'Start' }).click();
-  await ends(page, 'could not be opened');
+  await says(page, 'could not be opened');
   for (const row of await rows(page)) assert.equal(row.said, 'could not be opened: the server is gone, or refused it');
 }
 
@@ -202,7 +212,6 @@ async function killed(page) {
     page.on('pageerror', (error) => errors.push(String(error)));
     await page.goto(url);
     await done(page);
-    if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
     await stopped(page);
     assert.deepEqual(errors, []);
 

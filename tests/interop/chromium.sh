@@ -17,3 +17,7 @@ page() {
 
 page HTTP/1.1 http://127.0.0.1
 page HTTP/2 https://localhost --tls "$work/cert.pem" "$work/key.pem"
+if [ -n "$screenshot" ]; then
+    apt_install optipng
+    optipng -quiet -o5 "$screenshot"
+fi
