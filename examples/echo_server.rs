@@ -6,17 +6,11 @@
 //! browser, which opens sockets and shows what happened. `--tls` alone makes a certificate for
 //! `localhost`; browsers speak HTTP/2 only over TLS. Every WebSocket is a line of the log.
 
-use fastwebsockets_stream::{Config, PayloadType, Windows, client::rustls, server};
+use fastwebsockets_stream::{Config, PayloadType, client::rustls, server};
 use http_body_util::Full;
-use hyper::{
-    Request, Response, StatusCode, Version, body::Bytes, header::CONTENT_TYPE, service::service_fn,
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
+use hyper::{Request, Response, StatusCode, Version, body::Bytes, header::CONTENT_TYPE};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use std::{convert::Infallible, error::Error, future::ready, io, path::PathBuf, sync::Arc};
+use std::{error::Error, future::ready, io, path::PathBuf, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpListener,
@@ -113,12 +107,8 @@ async fn serve<S>(io: S, connection: u64)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    Windows::default().apply_to_server(&mut http);
-    let service = service_fn(move |mut request| {
-        ready(Ok::<_, Infallible>(respond(&mut request, connection)))
-    });
-    if let Err(error) = http.serve_connection_with_upgrades(TokioIo::new(io), service).await {
+    let handle = move |mut request| ready(respond(&mut request, connection));
+    if let Err(error) = server::serve_connection(io, handle).await {
         println!("connection {connection}: {error}");
     }
 }
