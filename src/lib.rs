@@ -1,3 +1,5 @@
+// The README's links into the guide, for here: of two definitions the first counts.
+#![cfg_attr(feature = "tls", doc = include_str!("guide/links.md"))]
 #![cfg_attr(feature = "handshake", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "handshake"), doc = "A WebSocket as a byte stream.")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -6,6 +8,9 @@
 mod close_frame;
 mod config;
 mod error;
+#[cfg(all(any(doc, doctest), feature = "tls"))]
+#[cfg_attr(docsrs, doc(auto_cfg = false))]
+pub mod guide;
 #[cfg(feature = "handshake")]
 mod handshake;
 mod protocol;
