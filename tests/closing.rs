@@ -262,6 +262,19 @@ async fn a_peer_that_drops_the_transport_after_its_close_is_no_error() {
 }
 
 #[tokio::test]
+async fn a_peer_that_repeats_our_code_is_no_failure_of_close() {
+    for role in ROLES {
+        for (answer, expected) in [(1011, Ok(())), (1012, Err(ErrorKind::ConnectionAborted))] {
+            let (mut stream, peer) = stream(role, Config::new().strict_close(true));
+            peer.send(&frames::close_to(role, answer, ""));
+            peer.end();
+            let closed = in_time(stream.close(1011, "the disk is gone")).await;
+            assert_eq!(closed.map_err(|error| error.kind()), expected);
+        }
+    }
+}
+
+#[tokio::test]
 async fn strict_close_takes_only_a_normal_close_for_the_end_of_the_file() {
     for role in ROLES {
         let strict = Config::new().strict_close(true);

@@ -203,7 +203,8 @@ impl<S> WebSocketStream<S> {
     /// `InvalidInput` for a code that may not be sent (RFC 6455 section 7.4: 1000 to 1003, 1007 to
     /// 1014 and 3000 to 4999 may) or a reason of more than 123 bytes, and `InvalidData` for a text
     /// stream that stopped in the middle of a code point: nothing is sent then. `UnexpectedEof` if
-    /// the transport ended before the peer's Close; otherwise as for reads and writes.
+    /// the transport ended before the peer's Close; otherwise as for reads and writes. A peer that
+    /// repeats this code in its Close is no error, under `strict_close` either.
     ///
     /// # Cancel safety
     ///

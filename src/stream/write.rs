@@ -115,6 +115,11 @@ impl Engine {
         if end != End::Silent {
             ready!(ended);
         }
+        // A peer repeats our code in its answer (RFC 6455 section 5.5.1): no failure of its own.
+        let answer = self.inbound.close_frame().and_then(CloseFrame::number);
+        if end == End::Aborted && answer == Some(code) {
+            return Poll::Ready(Ok(()));
+        }
         Poll::Ready(self.inbound.error(end).map_or(Ok(()), |error| Err(error.into())))
     }
 
