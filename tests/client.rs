@@ -179,6 +179,54 @@ async fn a_server_that_never_answers_is_timed_out() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_is_dropped_closes_its_transport() {
+    let (ours, mut theirs) = duplex(10_000);
+    let builder = builder();
+    let request = tokio::select! {
+        _ = builder.http1(ours) => panic!("there is no answer"),
+        request = in_time(read_head(&mut theirs)) => request,
+    };
+    assert!(request.starts_with("GET"));
+    assert_eq!(in_time(theirs.read(&mut [0; 9])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_dropped_gives_up_only_its_stream_of_an_http2_connection() {
+    let (ours, theirs) = duplex(100_000);
+    let (asked, mut first) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut http =
+            hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+        fastwebsockets_stream::Windows::default().apply_to_http2_server(&mut http);
+        // One stream at a time: the second request has to wait until the first is gone.
+        http.max_concurrent_streams(1);
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
+            let asked = asked.clone();
+            async move {
+                if request.uri().path() == "/never" {
+                    asked.send(()).unwrap();
+                    std::future::pending::<()>().await;
+                }
+                let (response, upgrade) = Acceptor::new().accept(&mut request).unwrap();
+                tokio::spawn(echo(upgrade));
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        http.serve_connection(hyper_util::rt::TokioIo::new(theirs), service).await
+    });
+    let connection = Http2::handshake(ours).await.unwrap();
+    let never = Builder::new("ws://localhost/never");
+    tokio::select! {
+        _ = never.http2(&connection) => panic!("there is no answer"),
+        asked = in_time(first.recv()) => asked.unwrap(),
+    }
+    let answered = Builder::new("ws://localhost/");
+    let (mut stream, _) = in_time(answered.http2(&connection)).await.unwrap();
+    in_time(stream.write_all(b"still")).await.unwrap();
+    in_time(stream.read_exact(&mut [0; 5])).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_up_is_an_error_at_once() {
     let (ours, theirs) = duplex(10_000);
     drop(theirs);

@@ -18,6 +18,11 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! With the features `connect` and `tls` there is `Builder::connect`, from an address to a stream.
+//!
+//! A handshake spawns a task for its connection, so it needs a runtime of tokio, with time enabled
+//! for its timeout.
 
 #[cfg(feature = "connect")]
 mod connect;
@@ -84,13 +89,24 @@ const OWN_HEADERS: [HeaderName; 10] = [
     UPGRADE,
 ];
 
-/// What comes of a handshake: the stream, and the server's response with its headers (the
-/// subprotocol is in `sec-websocket-protocol`).
+/// What comes of a handshake: the stream, and the server's response with its version of HTTP and its
+/// headers (the subprotocol is in `sec-websocket-protocol`).
 pub type Connected = (WebSocketStream<Transport>, Response<()>);
 
 /// A WebSocket to open. The same one can be opened any number of times.
 ///
 /// What can be wrong with it is reported when it is opened.
+///
+/// ```
+/// use fastwebsockets_stream::{Config, client::Builder};
+/// use std::time::Duration;
+///
+/// let builder = Builder::new("wss://example.com/mqtt")
+///     .subprotocols(["mqtt"])
+///     .header("authorization", "Bearer 123")
+///     .config(Config::new().half_close(true))
+///     .timeout(Duration::from_secs(10));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Builder {
     uri: Result<Uri, HandshakeError>,
@@ -180,6 +196,10 @@ impl Builder {
     /// # Errors
     ///
     /// As [`HandshakeError`] says. The transport is closed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the transport.
     pub async fn http1<S>(&self, io: S) -> Result<Connected, HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -211,6 +231,10 @@ impl Builder {
     /// # Errors
     ///
     /// As [`HandshakeError`] says; the connection and its other streams live on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up this stream only.
     pub async fn http2(&self, connection: &Http2) -> Result<Connected, HandshakeError> {
         self.open("HTTP/2", async {
             connection.wait_for_extended_connect().await?;

@@ -29,6 +29,8 @@ const LINGER: Duration = Duration::from_secs(30);
 /// for TCP. For HTTP/2, a dropped stream goes on in a task of its own until the peer has ended it,
 /// 30 seconds at most: hyper's client would forget what it has not sent yet, and hyper's server
 /// would reset a stream that its client is still busy with.
+///
+/// It is `Send` and `Unpin`, and as hyper's upgraded connections not `Sync`.
 pub struct Transport {
     /// There until it is dropped.
     io: Option<TokioIo<Upgraded>>,

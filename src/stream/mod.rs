@@ -73,6 +73,12 @@ pin_project! {
     /// peer's Close, and reading goes on until that comes. Doing so twice, or after the peer's
     /// Close, is fine. [`close`](Self::close) is the whole closing handshake.
     ///
+    /// # Two tasks
+    ///
+    /// Reading and writing never wait for each other, so `tokio::io::split` gives two halves that
+    /// work as those of a TCP stream do. The stream is `Send`, `Sync` and `Unpin` if its transport
+    /// is.
+    ///
     /// # Cancel safety
     ///
     /// No state is in a future: a read, write, flush, shutdown or close may be dropped at any
@@ -117,6 +123,18 @@ pin_project! {
 impl<S> WebSocketStream<S> {
     /// Makes a stream of a fastwebsockets socket.
     ///
+    /// ```
+    /// use fastwebsockets_stream::{PayloadType, WebSocketStream, fastwebsockets::WebSocket};
+    /// use tokio::io::{AsyncRead, AsyncWrite, Lines, AsyncBufReadExt};
+    ///
+    /// fn lines<S>(ws: WebSocket<S>) -> Lines<WebSocketStream<S>>
+    /// where
+    ///     S: AsyncRead + AsyncWrite + Unpin,
+    /// {
+    ///     WebSocketStream::new(ws, PayloadType::Text).lines()
+    /// }
+    /// ```
+    ///
     /// The socket's role is found out; its options (masking, automatic pongs and Closes, limits)
     /// no longer matter. Whole frames that it has read from the transport already are delivered.
     /// If it has read a part of a frame, the stream can't continue: the first read after the whole
@@ -133,6 +151,9 @@ impl<S> WebSocketStream<S> {
     }
 
     /// Like [`new`](Self::new), with a [`Config`].
+    ///
+    /// A socket that has agreed on `no-masking` needs [`Config::no_masking`], too: that isn't found
+    /// out.
     pub fn with_config(ws: WebSocket<S>, config: impl Into<Config>) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -147,7 +168,8 @@ impl<S> WebSocketStream<S> {
     }
 
     /// Makes a stream of a transport on which the handshake was done elsewhere: the next byte of
-    /// either direction is the first of a frame.
+    /// either direction is the first of a frame. A transport that has read beyond the handshake
+    /// already has to give out those bytes first.
     pub fn after_handshake(io: S, role: Role, config: impl Into<Config>) -> Self
     where
         S: AsyncRead + AsyncWrite,
@@ -208,7 +230,20 @@ impl<S> WebSocketStream<S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing; a later call goes on.
+    /// Dropping the future loses nothing; a later call goes on. So it can have a timeout:
+    ///
+    /// ```
+    /// # use fastwebsockets_stream::WebSocketStream;
+    /// # use std::{io, time::Duration};
+    /// # use tokio::{io::{AsyncRead, AsyncWrite}, time::timeout};
+    /// # async fn example<S>(mut stream: WebSocketStream<S>) -> io::Result<()>
+    /// # where
+    /// #     S: AsyncRead + AsyncWrite + Unpin,
+    /// # {
+    /// timeout(Duration::from_secs(5), stream.close(1000, "done")).await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(&mut self, code: impl Into<CloseCode>, reason: &str) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -222,7 +257,7 @@ impl<S> WebSocketStream<S> {
         self.engine.stats()
     }
 
-    /// The type of the messages.
+    /// The type of the messages, in both directions.
     pub fn payload_type(&self) -> PayloadType {
         self.engine.config.payload_type
     }

@@ -14,10 +14,24 @@ impl Builder {
     /// connection if need be. For many WebSockets on one connection, see
     /// [`connect_http2`](Self::connect_http2).
     ///
+    /// ```no_run
+    /// use fastwebsockets_stream::client::Builder;
+    ///
+    /// # async fn open() -> Result<(), fastwebsockets_stream::client::HandshakeError> {
+    /// let (stream, response) = Builder::new("wss://example.com/echo").connect().await?;
+    /// println!("over {:?}", response.version());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`HandshakeError::Connect`] if there is no connection, and as
     /// [`http1`](Self::http1) and [`http2`](Self::http2).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
     pub async fn connect(&self) -> Result<Connected, HandshakeError> {
         self.open("connect", async {
             if is_encrypted(self.uri()?) {

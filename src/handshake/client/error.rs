@@ -11,38 +11,43 @@ use std::{fmt, io, sync::Arc};
 /// How much of a refusal's body is kept.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Why a WebSocket could not be opened.
+/// Why a WebSocket could not be opened, each with the [`kind`](Self::kind) of the [`io::Error`] that
+/// it turns into.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The address isn't one of a WebSocket.
+    /// The address isn't one of a WebSocket: `InvalidInput`.
     Uri,
-    /// A header that can't be sent, or that the handshake itself sets.
+    /// A header that can't be sent, or that the handshake itself sets: `InvalidInput`.
     Header(Option<HeaderName>),
-    /// The server answered with something else than a WebSocket: a 401, a redirect, an error.
+    /// The server answered with something else than a WebSocket, a 401, a redirect, an error:
+    /// `ConnectionRefused`.
     Refused(Arc<Refusal>),
-    /// `Upgrade` in the response doesn't name `websocket`.
+    /// `Upgrade` in the response doesn't name `websocket`: `InvalidData`.
     Upgrade,
-    /// `Connection` in the response doesn't name `Upgrade`.
+    /// `Connection` in the response doesn't name `Upgrade`: `InvalidData`.
     Connection,
-    /// `Sec-WebSocket-Accept` doesn't fit the key: it wasn't a WebSocket server that answered.
+    /// `Sec-WebSocket-Accept` doesn't fit the key, so it wasn't a WebSocket server that answered:
+    /// `InvalidData`.
     Accept,
-    /// The server chose a subprotocol that wasn't offered.
+    /// The server chose a subprotocol that wasn't offered: `InvalidData`.
     Subprotocol,
-    /// The server chose an extension that wasn't offered.
+    /// The server chose an extension that wasn't offered: `InvalidData`.
     Extension,
-    /// The server doesn't offer extended CONNECT (RFC 8441 section 3), or no HTTP/2 at all. It may
-    /// take WebSockets over HTTP/1.1.
+    /// The server doesn't offer extended CONNECT (RFC 8441 section 3), or no HTTP/2 at all:
+    /// `Unsupported`. It may take WebSockets over HTTP/1.1.
     ExtendedConnectUnsupported,
-    /// It took longer than [`timeout`](crate::client::Builder::timeout) allows.
+    /// It took longer than [`timeout`](crate::client::Builder::timeout) allows: `TimedOut`.
     TimedOut,
-    /// The connection failed.
+    /// The connection failed: `ConnectionAborted`.
     Http(Arc<hyper::Error>),
-    /// The HTTP/2 connection has ended.
+    /// The HTTP/2 connection has ended: `ConnectionAborted`.
     ConnectionClosed,
-    /// The host could not be resolved or reached, or TLS could not be agreed on.
+    /// The host could not be resolved or reached, or TLS could not be agreed on: the kind of that
+    /// error.
     Connect(Arc<io::Error>),
-    /// The address asks for what was not compiled in; this feature of the crate has it.
+    /// The address asks for what was not compiled in, but this feature of the crate has:
+    /// `Unsupported`.
     MissingFeature(&'static str),
 }
 
