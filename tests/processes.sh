@@ -54,3 +54,10 @@ apt_install() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     fi
 }
+
+# pip_install PACKAGE...: into a virtual environment under `$cache`, which is kept.
+pip_install() {
+    python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+    [ -x "$cache/venv/bin/python" ] || python3 -m venv "$cache/venv"
+    "$cache/venv/bin/python" -m pip install -q --disable-pip-version-check "$@"
+}

@@ -1,0 +1,41 @@
+# Redis, which speaks TCP only, through each of the doors; `redis-cli`, without one, is the judge.
+apt_install redis-server redis-tools
+port=$(free_port)
+start redis redis-server --bind 127.0.0.1 --port "$port" --save '' --dir "$work"
+judge() { redis-cli -p "$port" "$@"; }
+wait_for 10 sh -c "redis-cli -p $port ping | grep -q PONG"
+
+{
+    for number in $(seq 5000); do echo "row $number"; done
+    for _ in 1 2 3; do line $((3 << 20)) && echo; done
+} | tr ' ' _ >"$work/values"
+count=$(wc -l <"$work/values")
+
+for door in "${doors[@]}"; do
+    "open_$door" "$port"
+    example=(timeout 60 "$bin/redis" "$url")
+    judge flushall >/dev/null
+
+    sed 's/^/rpush list /' "$work/values" | "${example[@]}" >"$work/replies" || fail "redis: rpush"
+    seq "$count" >"$work/expected"
+    same "redis: replies of pipelined commands, $door" "$work/expected" "$work/replies"
+    judge lrange list 0 -1 >"$work/stored"
+    same "redis: values, $door" "$work/values" "$work/stored"
+
+    for number in $(seq 0 $((count - 1))); do echo "lindex list $number"; done |
+        "${example[@]}" >"$work/replies" || fail "redis: lindex"
+    same "redis: values read back, $door" "$work/values" "$work/replies"
+
+    # What the server says unasked.
+    mkfifo "$work/commands"
+    start subscriber sh -c 'exec "$@" <"$0"' "$work/commands" "${example[@]}"
+    exec 4>"$work/commands"
+    echo "subscribe news" >&4
+    wait_for 20 sh -c "redis-cli -p $port publish news hello | grep -q '^1$'"
+    wait_for 20 grep -q 'news hello$' "$work/subscriber.log"
+    exec 4>&-
+    wait "${started[-1]}" || fail "redis: the subscriber failed"
+    printf 'protocols: %-45s ok\n' "redis: a message to a subscriber, $door"
+    rm "$work/commands"
+done
+end_started
