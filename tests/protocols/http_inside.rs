@@ -56,31 +56,28 @@ async fn http1_requests_one_after_the_other() {
     .await;
 }
 
-/// As `nc -N` or an old client does: the end of the request is the end of its direction.
+/// The end of the request is the end of the client's direction, as with `nc -N`.
 #[tokio::test]
 async fn an_http1_client_may_end_its_direction_before_the_answer() {
-    each_way(Config::new().half_close(true), async |one, other| {
-        let serving = tokio::spawn(
-            server::conn::http1::Builder::new()
-                .half_close(true)
-                .serve_connection(TokioIo::new(other), service_fn(answer)),
-        );
-        let (mut reads, mut writes) = tokio::io::split(one);
-        let body = bytes(3 << 20);
-        let ask = async {
-            let head = format!(
-                "POST / HTTP/1.1\r\nhost: inside\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-                body.len()
-            );
-            writes.write_all(head.as_bytes()).await.unwrap();
-            writes.write_all(&body).await.unwrap();
-            writes.shutdown().await.unwrap();
+    each_way(Config::new().half_close(true), async |mut one, other| {
+        let body = bytes(3000);
+        let head =
+            format!("POST / HTTP/1.1\r\nhost: inside\r\ncontent-length: {}\r\n\r\n", body.len());
+        one.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+        one.shutdown().await.unwrap();
+        // While an answer is awaited, hyper looks whether the client is still there.
+        let answer_later = async |request| {
+            tokio::task::yield_now().await;
+            answer(request).await
         };
+        let serving = server::conn::http1::Builder::new()
+            .half_close(true)
+            .serve_connection(TokioIo::new(other), service_fn(answer_later));
         let mut response = Vec::new();
-        let ((), read) = join!(ask, reads.read_to_end(&mut response));
+        let (served, read) = join!(serving, one.read_to_end(&mut response));
+        served.unwrap();
         read.unwrap();
         assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n") && response.ends_with(&body));
-        serving.await.unwrap().unwrap();
     })
     .await;
 }
