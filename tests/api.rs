@@ -27,6 +27,10 @@ assert_not_impl_any!(WebSocketStream<MutexGuard<'static, u8>>: Send);
 assert_impl_all!(WebSocketStream<PhantomPinned>: Send, Sync);
 assert_not_impl_any!(WebSocketStream<PhantomPinned>: Unpin);
 
+// And so is the transport of a handshake, though what hyper gives isn't `Sync`.
+#[cfg(feature = "handshake")]
+assert_impl_all!(WebSocketStream<fastwebsockets_stream::Transport>: Send, Sync, Unpin, Debug);
+
 assert_impl_all!(WebSocketStream<DuplexStream>: AsyncRead, AsyncBufRead, AsyncWrite, Debug);
 assert_impl_all!(WebSocketStream<()>: Debug);
 assert_not_impl_any!(WebSocketStream<()>: AsyncRead, AsyncWrite);

@@ -8,7 +8,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -32,8 +32,10 @@ const LINGER: Duration = Duration::from_secs(30);
 ///
 /// It is `Send` and `Unpin`, and as hyper's upgraded connections not `Sync`.
 pub struct Transport {
-    /// There until it is dropped.
-    io: Option<TokioIo<Upgraded>>,
+    /// There until it is dropped. Never locked: the mutex makes it `Sync`, which a TCP socket is
+    /// and `Upgraded` isn't, so that futures that hold a `&` to a stream are `Send`.
+    io: Mutex<Option<TokioIo<Upgraded>>>,
+    vectored: bool,
     linger: Option<Linger>,
 }
 
@@ -47,7 +49,7 @@ struct Linger {
 impl Transport {
     /// A transport that can simply be dropped.
     pub(super) fn new(io: Upgraded) -> Self {
-        Self { io: Some(TokioIo::new(io)), linger: None }
+        Self::with_linger(io, None)
     }
 
     /// A stream of hyper's HTTP/2 client. The flag is set once our Close was given to it.
@@ -62,7 +64,12 @@ impl Transport {
 
     fn lingering(io: Upgraded, peer_ends_first: Arc<AtomicBool>) -> Self {
         let linger = Handle::try_current().ok().map(|runtime| Linger { runtime, peer_ends_first });
-        Self { io: Some(TokioIo::new(io)), linger }
+        Self::with_linger(io, linger)
+    }
+
+    fn with_linger(io: Upgraded, linger: Option<Linger>) -> Self {
+        let io = TokioIo::new(io);
+        Self { vectored: io.is_write_vectored(), io: Mutex::new(Some(io)), linger }
     }
 
     fn peer_ends_first(&self) -> bool {
@@ -70,14 +77,18 @@ impl Transport {
     }
 
     fn io(&mut self) -> Pin<&mut TokioIo<Upgraded>> {
-        Pin::new(self.io.as_mut().expect("only dropping takes it"))
+        Pin::new(self.slot().as_mut().expect("only dropping takes it"))
+    }
+
+    fn slot(&mut self) -> &mut Option<TokioIo<Upgraded>> {
+        self.io.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Transport {
     fn drop(&mut self) {
         let peer_ends_first = self.peer_ends_first();
-        if let (Some(io), Some(linger)) = (self.io.take(), self.linger.take()) {
+        if let (Some(io), Some(linger)) = (self.slot().take(), self.linger.take()) {
             linger.runtime.spawn(async move {
                 if timeout(LINGER, end(io, peer_ends_first)).await.is_err() {
                     trace::let_go();
@@ -129,7 +140,7 @@ impl AsyncWrite for Transport {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        self.vectored
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
