@@ -11,7 +11,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use fastwebsockets_stream::{PayloadType, Transport, WebSocketStream, client::Builder, server};
+use fastwebsockets_stream::{
+    PayloadType, Transport, WebSocketStream,
+    client::{Builder, Http2},
+    server,
+};
 use hyper::{Uri, server::conn::http2};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -64,9 +68,10 @@ async fn main() -> Result<()> {
         .route("/agents", any(async |request| accept(request, make_calls)));
     tokio::spawn(async move { axum::serve(listener, router).await });
 
+    let connection = Http2::handshake(TcpStream::connect(address).await?).await?;
     let open = async |path| -> Result<Stream> {
         let builder = Builder::new(format!("ws://{address}{path}"));
-        Ok(builder.http1(TcpStream::connect(address).await?).await?.0)
+        Ok(builder.http2(&connection).await?.0)
     };
     make_calls(open("/calls").await?).await?;
     answer_calls(open("/agents").await?).await
