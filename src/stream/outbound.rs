@@ -35,6 +35,8 @@ pub(super) struct Outbound {
     state: State,
     /// Why the transport is lost, if the writer was not told yet.
     error: Option<io::Error>,
+    /// Bytes of our Close, once it is queued: the last ones of the buffer, until they are sent.
+    close_size: u8,
     /// Whether the transport took nothing when it was asked last.
     pub(super) busy: bool,
     /// Whether a control frame may still be in a buffer of the transport.
@@ -72,6 +74,7 @@ impl Outbound {
             ping: false,
             state: State::Open,
             error: None,
+            close_size: 0,
             busy: false,
             unflushed: false,
             masked,
@@ -100,6 +103,18 @@ impl Outbound {
     #[inline]
     pub(super) fn is_close_handed_over(&self) -> bool {
         self.is_closing() && self.buffer.is_empty()
+    }
+
+    /// Whether the transport has taken everything but our Close, or that as well.
+    pub(super) fn is_only_close_left(&self) -> bool {
+        self.is_closing() && self.buffer.len() - self.sent <= usize::from(self.close_size)
+    }
+
+    /// Nobody is there to take our Close.
+    pub(super) fn give_up_close(&mut self) {
+        self.buffer = Vec::new();
+        self.sent = 0;
+        self.unflushed = false;
     }
 
     /// Whether there is nothing to give to the transport.
@@ -184,7 +199,9 @@ impl Outbound {
             payload.extend(code.to_be_bytes());
             payload.extend(reason.bytes());
         }
+        let before = self.buffer.len() - self.sent;
         self.append_control(OpCode::Close, &payload);
+        self.close_size = (self.buffer.len() - self.sent - before) as u8;
         trace::closing(code, reason);
     }
 

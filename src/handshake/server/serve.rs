@@ -10,11 +10,18 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::Notify,
-    time::timeout,
+    time::sleep,
 };
 
 /// How long a client may take to ask, and to answer a ping of HTTP/2.
@@ -80,20 +87,23 @@ where
         .keep_alive_interval(PATIENCE)
         .keep_alive_timeout(PATIENCE)
         .max_concurrent_streams(MAX_STREAMS);
-    let asked = Notify::new();
+    let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
-        asked.notify_one();
+        asked.store(true, Ordering::Relaxed);
         let response = handler(request);
         async { Ok::<_, Infallible>(response.await) }
     });
     let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
     // hyper's times begin once it knows which version of HTTP it is.
-    let served = tokio::select! {
-        served = &mut serving => served,
-        in_time = timeout(PATIENCE, asked.notified()) => match in_time {
-            Ok(()) => serving.await,
-            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-        },
-    };
-    served.map_err(io::Error::other)
+    let mut deadline = pin!(sleep(PATIENCE));
+    poll_fn(|cx| {
+        if let Poll::Ready(served) = serving.as_mut().poll(cx) {
+            return Poll::Ready(served.map_err(io::Error::other));
+        }
+        if asked.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    })
+    .await
 }
