@@ -14,6 +14,7 @@
 //! | browsers | [`browsers`] |
 //! | more load than one machine takes | [`scaling`] |
 //! | an end, an error, a timeout | [`closing`] |
+//! | to see what happens | [`observability`] |
 //! | peers that nobody vouches for | [`security`] |
 //! | code for another crate | [`coming_from_0_1`], [`coming_from_tokio_tungstenite`], [`coming_from_ws_stream_tungstenite`], [`coming_from_h2_ws_client`], and the [`comparison`] |
 //! | doubts | [`guarantees`], with the test of each |
@@ -31,7 +32,7 @@ macro_rules! pages {
 
 pages! {
     adopting serving connecting tunnelling drivers codecs tls_inside http_inside subprotocols
-    browsers scaling closing guarantees comparison faq
+    browsers scaling closing observability guarantees comparison faq
     coming_from_0_1 coming_from_tokio_tungstenite coming_from_ws_stream_tungstenite
     coming_from_h2_ws_client
 }

@@ -19,7 +19,9 @@
 //! # }
 //! ```
 //!
-//! With the features `connect` and `tls` there is `Builder::connect`, from an address to a stream.
+//! With the feature `connect` there is `Builder::connect`, from an address to a stream,
+//! `connect_http2`, from an address to a connection for many, and `Http2Pool`, which keeps a few of
+//! those; with `tls` for `wss` and `https` as well.
 //!
 //! A handshake spawns a task for its connection, so it needs a runtime of tokio, with time enabled
 //! for its timeout.
