@@ -9,8 +9,8 @@ use fastwebsockets_stream::{
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::{
-    cell::Cell, collections::HashSet, fmt::Debug, hash::Hash, marker::PhantomPinned, rc::Rc,
-    sync::MutexGuard,
+    cell::Cell, collections::HashSet, fmt::Debug, fs, hash::Hash, marker::PhantomPinned,
+    path::Path, rc::Rc, sync::MutexGuard,
 };
 use tokio::io::{
     AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex,
@@ -108,6 +108,26 @@ async fn users_of_the_published_crate_can_switch() {
         assert!(client.await.unwrap().is_some());
     })
     .await;
+}
+
+/// What README, guide and SECURITY.md point to in backticks.
+#[test]
+fn the_tests_and_examples_that_the_docs_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let guide = fs::read_dir(root.join("src/guide")).unwrap().map(|page| page.unwrap().path());
+    let pages = guide.chain(["README.md", "SECURITY.md"].map(|page| root.join(page)));
+    let mut named = 0;
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap();
+        for path in text.split('`') {
+            let first = path.split(' ').next().unwrap_or_default();
+            if first.starts_with("tests/") || first.starts_with("examples/") {
+                assert!(root.join(first).exists(), "{first} in {}", page.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 50, "only {named} were found");
 }
 
 /// A transport that must not move once it is polled.
