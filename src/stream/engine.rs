@@ -40,8 +40,6 @@ pub(super) struct Engine {
     pub(super) wakers: Wakers,
     /// Whether we have ended our direction of the transport.
     pub(super) transport_ended: bool,
-    /// How often a shutdown that has failed has looked for what the peer said.
-    pub(super) looks: u8,
     /// Made when a read first waits, if it is configured.
     keep_alive: Option<Pin<Box<KeepAlive>>>,
     /// Set once our Close has been handed over, for a transport that has to know.
@@ -59,7 +57,6 @@ impl Engine {
             outbound: Outbound::new(is_client && !config.no_masking, data, config.max_frame_size),
             wakers: Wakers::default(),
             transport_ended: false,
-            looks: 0,
             keep_alive: None,
             close_sent: None,
         }
@@ -244,6 +241,7 @@ impl Engine {
             // The peer may have ended the transport because it has our Close; if not, that it
             // doesn't send its own tells.
             Poll::Ready(Err(_)) if self.outbound.is_close_handed_over() => {}
+            Poll::Ready(Err(error)) if self.outbound.gives_up_close(&error) => {}
             Poll::Ready(Err(error)) => {
                 trace::write_failed(&error);
                 self.outbound.fail(Some(error));

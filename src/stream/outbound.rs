@@ -105,16 +105,25 @@ impl Outbound {
         self.is_closing() && self.buffer.is_empty()
     }
 
-    /// Whether the transport has taken everything but our Close, or that as well.
-    pub(super) fn is_only_close_left(&self) -> bool {
-        self.is_closing() && self.buffer.len() - self.sent <= usize::from(self.close_size)
-    }
-
-    /// Nobody is there to take our Close.
-    pub(super) fn give_up_close(&mut self) {
-        self.buffer = Vec::new();
-        self.sent = 0;
-        self.unflushed = false;
+    /// Whether this error means that nobody is left to take our Close, and nothing else is lost by it:
+    /// then our Close counts as handed over. To end a direction that nobody reads is no error on TCP
+    /// either. A peer that has sent its own Close may have left without waiting for ours; if it
+    /// hasn't, the reader learns that.
+    pub(super) fn gives_up_close(&mut self, error: &io::Error) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+        let left = self.buffer.len() - self.sent;
+        let given_up = self.is_closing()
+            && (1..=usize::from(self.close_size)).contains(&left)
+            && matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
+            );
+        if given_up {
+            self.buffer = Vec::new();
+            self.sent = 0;
+            self.unflushed = false;
+        }
+        given_up
     }
 
     /// Whether there is nothing to give to the transport.

@@ -23,10 +23,6 @@ const NORMAL: u16 = 1000;
 /// Bytes that a close drops at a time.
 const DROP: usize = 4096;
 
-/// How often a shutdown that has failed looks for what the peer has said before it left. A runtime
-/// may not have seen yet that there is something to read: tokio looks after every 61 turns of tasks.
-const MAX_LOOKS: u8 = 128;
-
 /// Reads that a close drops in a row before other tasks get a turn.
 const MAX_DROPS: usize = 32;
 
@@ -65,20 +61,12 @@ impl Engine {
         let code = self.inbound.close_frame().map_or(Some(NORMAL), CloseFrame::number);
         self.outbound.queue_close(code, "");
         let settled = ready!(self.poll_settle(io.as_mut(), cx, Side::Writer));
-        if settled.is_err() && self.outbound.is_only_close_left() {
-            match self.peer_spoke(io) {
-                Poll::Ready(false) => {}
-                Poll::Ready(true) => {
-                    self.outbound.give_up_close();
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Pending if self.looks == MAX_LOOKS => {}
-                Poll::Pending => {
-                    self.looks += 1;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+        match &settled {
+            Err(error) if self.outbound.gives_up_close(error) => return Poll::Ready(Ok(())),
+            Err(_) if self.outbound.is_close_handed_over() && self.peer_spoke(io) => {
+                return Poll::Ready(Ok(()));
             }
+            _ => {}
         }
         Poll::Ready(self.settled(settled))
     }
@@ -86,17 +74,16 @@ impl Engine {
     /// Whether the peer's Close has come, or something of the peer's is there to read.
     ///
     /// A peer that has our Close may answer with its own and end both directions of the transport
-    /// at once, as HTTP/2 servers do with RST_STREAM(NO_ERROR); one that has sent its own may have
-    /// left without waiting for ours. That the transport takes no Close any more is no error then.
-    /// The reader learns from the end of the stream how it was.
-    fn peer_spoke<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) -> Poll<bool> {
+    /// at once, as HTTP/2 servers do with RST_STREAM(NO_ERROR). That the transport can't be flushed
+    /// any more is no error then. The reader learns from the end of the stream how it was.
+    fn peer_spoke<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) -> bool {
         match self.inbound.end {
-            Some(end) => Poll::Ready(matches!(end, End::Closed | End::Aborted)),
+            Some(end) => matches!(end, End::Closed | End::Aborted),
             None => {
                 // The transport wakes whoever asked last, so this has to ask for the reader.
                 let reader = self.wakers.reader();
                 let read = self.poll_fill_buf(io, &mut Context::from_waker(&reader));
-                read.map(|read| read.is_ok())
+                matches!(read, Poll::Ready(Ok(_)))
             }
         }
     }
@@ -117,10 +104,8 @@ impl Engine {
         let settled = match self.poll_settle(io.as_mut(), cx, Side::Writer) {
             Poll::Pending => false,
             // Whether it arrived is what the peer's Close tells.
-            Poll::Ready(Err(_)) if self.outbound.is_only_close_left() => {
-                self.outbound.give_up_close();
-                true
-            }
+            Poll::Ready(Err(_)) if self.outbound.is_close_handed_over() => true,
+            Poll::Ready(Err(error)) if self.outbound.gives_up_close(&error) => true,
             Poll::Ready(settled) => {
                 self.settled(settled)?;
                 true
