@@ -47,7 +47,7 @@ pub(crate) fn closing(code: Option<u16>, reason: &str) {
 #[cfg(feature = "handshake")]
 mod handshake {
     use crate::{client, server};
-    use hyper::{HeaderMap, Request, Uri, header::SEC_WEBSOCKET_PROTOCOL};
+    use hyper::{Request, Response, Uri, header::SEC_WEBSOCKET_PROTOCOL};
     #[cfg(not(feature = "tracing"))]
     pub(crate) use off::{Instrument, Span};
     #[cfg(feature = "tracing")]
@@ -103,9 +103,16 @@ mod handshake {
         event!(alpn = alpn.as_deref(), "TLS is agreed on");
     }
 
-    pub(crate) fn opened(headers: &HeaderMap) {
-        let subprotocol = headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(|name| name.to_str().ok());
-        event!(subprotocol, "open");
+    pub(crate) fn opened(response: &Response<()>) {
+        let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
+        let subprotocol = subprotocol.and_then(|name| name.to_str().ok());
+        event!(version = ?response.version(), subprotocol, "open");
+    }
+
+    /// There is a connection for WebSockets.
+    #[cfg(feature = "connect")]
+    pub(crate) fn connected() {
+        event!("connected");
     }
 
     pub(crate) fn not_opened(error: &client::HandshakeError) {

@@ -107,6 +107,22 @@ async fn both_ends_of_a_handshake_are_told_with_host_path_and_subprotocol() {
     }
 }
 
+#[cfg(feature = "connect")]
+#[tokio::test]
+async fn a_connect_is_told_once_however_it_ends() {
+    let (told, _listening) = Told::listen();
+    let server = Server::start(Acceptor::new(), echo).await;
+    in_time(server.builder().connect()).await.unwrap();
+    told.one(&["open how=\"connect\"", "message=open", "HTTP/1.1"]);
+    in_time(server.builder().connect_http2()).await.unwrap();
+    told.one(&["open how=\"connect for HTTP/2\"", "connected"]);
+    let nobody = Builder::new("ws://127.0.0.1:1/");
+    in_time(nobody.connect()).await.unwrap_err();
+    told.one(&["open how=\"connect\"", "not open", "no connection"]);
+    in_time(nobody.connect_http2()).await.unwrap_err();
+    told.one(&["open how=\"connect for HTTP/2\"", "not open", "no connection"]);
+}
+
 #[tokio::test]
 async fn a_refusal_is_told_at_both_ends() {
     let (told, _listening) = Told::listen();

@@ -206,24 +206,7 @@ impl Builder {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.open("HTTP/1.1", async {
-            let key = headers::new_key();
-            let request = self.http1_request(&key)?;
-            let (mut sender, connection) = conn::http1::handshake(TokioIo::new(io)).await?;
-            // It ends with the response, or passes the transport on; its errors are the response's.
-            tokio::spawn(connection.with_upgrades());
-            let response = sender.send_request(request).await?;
-            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Refusal::read(response).await.into());
-            }
-            check_http1_response(response.headers(), &key)?;
-            let config = self.check_negotiation(response.headers())?;
-            let (parts, upgraded) = upgrade(response).await?;
-            let transport = Transport::new(upgraded);
-            let stream = WebSocketStream::after_handshake(transport, Role::Client, config);
-            Ok((stream, parts))
-        })
-        .await
+        self.open("HTTP/1.1", self.upgrade_http1(io)).await
     }
 
     /// Opens it as a stream of an HTTP/2 connection (RFC 8441), beside others and beside ordinary
@@ -238,11 +221,7 @@ impl Builder {
     ///
     /// Dropping the future gives up this stream only.
     pub async fn http2(&self, connection: &Http2) -> Result<Connected, HandshakeError> {
-        self.open("HTTP/2", async {
-            connection.wait_for_extended_connect().await?;
-            self.extended_connect(|request| connection.send_request(request)).await
-        })
-        .await
+        self.open("HTTP/2", self.connect_on(connection)).await
     }
 
     /// Like [`http2`](Self::http2), on a connection that was made with hyper. Whoever made it has
@@ -269,6 +248,32 @@ impl Builder {
         .await
     }
 
+    async fn upgrade_http1<S>(&self, io: S) -> Result<Connected, HandshakeError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let key = headers::new_key();
+        let request = self.http1_request(&key)?;
+        let (mut sender, connection) = conn::http1::handshake(TokioIo::new(io)).await?;
+        // It ends with the response, or passes the transport on; its errors are the response's.
+        tokio::spawn(connection.with_upgrades());
+        let response = sender.send_request(request).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Refusal::read(response).await.into());
+        }
+        check_http1_response(response.headers(), &key)?;
+        let config = self.check_negotiation(response.headers())?;
+        let (parts, upgraded) = upgrade(response).await?;
+        let transport = Transport::new(upgraded);
+        let stream = WebSocketStream::after_handshake(transport, Role::Client, config);
+        Ok((stream, parts))
+    }
+
+    async fn connect_on(&self, connection: &Http2) -> Result<Connected, HandshakeError> {
+        connection.wait_for_extended_connect().await?;
+        self.extended_connect(|request| connection.send_request(request)).await
+    }
+
     async fn extended_connect<F>(
         &self,
         send: impl FnOnce(Request<Empty<Bytes>>) -> F,
@@ -290,28 +295,31 @@ impl Builder {
         Ok((stream, parts))
     }
 
+    /// A handshake that brings a stream.
     async fn open(
         &self,
         how: &'static str,
         handshake: impl Future<Output = Result<Connected, HandshakeError>>,
     ) -> Result<Connected, HandshakeError> {
-        let opened = async {
-            let opened = self.in_time(handshake).await;
-            match &opened {
-                Ok((_, response)) => trace::opened(response.headers()),
-                Err(error) => trace::not_opened(error),
-            }
-            opened
-        };
-        opened.instrument(trace::opening(self.uri.as_ref().ok(), how)).await
+        self.in_time(how, handshake, |(_, response)| trace::opened(response)).await
     }
 
     async fn in_time<T>(
         &self,
+        how: &'static str,
         handshake: impl Future<Output = Result<T, HandshakeError>>,
+        opened: fn(&T),
     ) -> Result<T, HandshakeError> {
-        let done = tokio::time::timeout(self.timeout, handshake).await;
-        done.unwrap_or(Err(HandshakeError::TimedOut))
+        let traced = async {
+            let done = tokio::time::timeout(self.timeout, handshake).await;
+            let done = done.unwrap_or(Err(HandshakeError::TimedOut));
+            match &done {
+                Ok(done) => opened(done),
+                Err(error) => trace::not_opened(error),
+            }
+            done
+        };
+        traced.instrument(trace::opening(self.uri.as_ref().ok(), how)).await
     }
 
     fn http1_request(&self, key: &str) -> Result<Request<Empty<Bytes>>, HandshakeError> {

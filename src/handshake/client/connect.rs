@@ -1,6 +1,7 @@
 //! From an address to a stream.
 
 use super::{Builder, Connected, HandshakeError, Http2, is_encrypted};
+use crate::trace;
 use hyper::Uri;
 use std::{io, sync::Arc};
 use tokio::net::TcpStream;
@@ -37,8 +38,7 @@ impl Builder {
             if is_encrypted(self.uri()?) {
                 return self.connect_tls().await;
             }
-            // Boxed: it has its own timeout around much the same again.
-            Box::pin(self.http1(self.connect_tcp(80).await?)).await
+            self.upgrade_http1(self.connect_tcp(80).await?).await
         })
         .await
     }
@@ -55,13 +55,13 @@ impl Builder {
     /// [`HandshakeError::ExtendedConnectUnsupported`] if the server chooses HTTP/1.1, and as
     /// [`Http2::handshake`].
     pub async fn connect_http2(&self) -> Result<Http2, HandshakeError> {
-        self.in_time(async {
+        let connecting = async {
             if is_encrypted(self.uri()?) {
                 return self.connect_http2_tls().await;
             }
             Http2::handshake(self.connect_tcp(80).await?).await
-        })
-        .await
+        };
+        self.in_time("connect for HTTP/2", connecting, |_| trace::connected()).await
     }
 
     pub(super) async fn connect_tcp(&self, port: u16) -> Result<TcpStream, HandshakeError> {

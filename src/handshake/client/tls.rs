@@ -25,13 +25,13 @@ impl Builder {
     pub(super) async fn connect_tls(&self) -> Result<Connected, HandshakeError> {
         let io = self.tls_stream(&[HTTP2, HTTP1]).await?;
         if !has_chosen_http2(&io) {
-            return Box::pin(self.http1(io)).await;
+            return self.upgrade_http1(io).await;
         }
         let connection = Http2::handshake(io).await?;
-        match Box::pin(self.http2(&connection)).await {
+        match self.connect_on(&connection).await {
             Err(HandshakeError::ExtendedConnectUnsupported) => {
                 let io = self.tls_stream(&[HTTP1]).await?;
-                Box::pin(self.http1(io)).await
+                self.upgrade_http1(io).await
             }
             opened => opened,
         }
