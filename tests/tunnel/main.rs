@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
     time::timeout,
 };
@@ -201,9 +201,10 @@ async fn only_with_the_token_and_only_to_what_is_allowed() {
 
 #[tokio::test]
 async fn a_target_that_is_not_there_is_a_reset() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = listener.local_addr().unwrap();
-    drop(listener);
+    // Nobody else can have the port meanwhile.
+    let silent = TcpSocket::new_v4().unwrap();
+    silent.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let nobody = silent.local_addr().unwrap();
     let server = Program::server(&[nobody], &[]).await;
     for way in WAYS {
         let client = Program::client(&server, nobody, way).await;

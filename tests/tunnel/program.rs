@@ -7,8 +7,9 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, LazyLock, Mutex},
     thread,
+    time::Duration,
 };
-use tokio::{sync::Notify, task::spawn_blocking};
+use tokio::{sync::Notify, time::sleep};
 
 /// Where the example is: cargo builds it for a run of all tests, but not for a run of these alone.
 static PROGRAM: LazyLock<String> = LazyLock::new(|| {
@@ -119,13 +120,21 @@ impl Program {
 
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.id().to_string()]).status();
+        let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", self.id())]).status();
         assert!(sent.unwrap().success());
     }
 
     /// How it ends by itself.
     pub(crate) async fn ends(mut self) -> ExitStatus {
-        in_time(spawn_blocking(move || self.process.wait().unwrap())).await.unwrap()
+        in_time(async {
+            loop {
+                match self.process.try_wait().unwrap() {
+                    Some(status) => return status,
+                    None => sleep(Duration::from_millis(10)).await,
+                }
+            }
+        })
+        .await
     }
 }
 
