@@ -25,23 +25,24 @@ impl Relays {
     ) {
         let _running = self.running.token();
         let began = Instant::now();
-        let mut stream = match opening.await {
-            Ok(stream) => stream,
-            Err(error) => {
-                let _reset = tcp.set_zero_linger();
-                return println!("{name}: {error}");
-            }
-        };
+        // Until the end, nobody is to take what has come for all there is, however this program ends.
+        let _reset = tcp.set_zero_linger();
         let _sends_at_once = tcp.set_nodelay(true);
+        let mut stream = match self.stop.run_until_cancelled(opening).await {
+            Some(Ok(stream)) => stream,
+            Some(Err(error)) => return println!("{name}: {error}"),
+            None => return println!("{name}: stopped"),
+        };
         let copying = io::copy_bidirectional_with_sizes(&mut tcp, &mut stream, BUFFER, BUFFER);
-        let broken = tokio::select! {
-            copied = copying => copied.err().map(|error| (1011, error.to_string())),
-            () = self.stop.cancelled() => Some((1012, "stopped".to_owned())),
+        let broken = match self.stop.run_until_cancelled(copying).await {
+            Some(copied) => copied.err().map(|error| (1011, error.to_string())),
+            None => Some((1012, "stopped".to_owned())),
         };
         if let Some((code, _)) = broken {
-            // Nobody is to take what has come so far for all there is.
-            let _reset = tcp.set_zero_linger();
             let _closed = timeout(Duration::from_secs(2), stream.close(code, "")).await;
+        } else {
+            #[allow(deprecated, reason = "None, the system's default, blocks nothing")]
+            let _no_reset = tcp.set_linger(None);
         }
         let Stats { bytes_written: sent, bytes_read: received, .. } = stream.stats();
         let why = broken.map_or("done".to_owned(), |(_, why)| why);

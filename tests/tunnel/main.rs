@@ -263,6 +263,45 @@ async fn who_breaks_the_connection_to_the_client_breaks_it_at_the_target() {
 }
 
 #[tokio::test]
+async fn whoever_is_killed_leaves_nothing_that_looks_complete() {
+    for way in WAYS {
+        for killed in ["server", "client"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let target = listener.local_addr().unwrap();
+            let server = Program::server(&[target], &[]).await;
+            let client = Program::client(&server, target, way).await;
+            let mut here = TcpStream::connect(client.address).await.unwrap();
+            let (mut there, _) = in_time(listener.accept()).await.unwrap();
+            here.write_all(b"something").await.unwrap();
+            in_time(there.read_exact(&mut [0; 9])).await.unwrap();
+            // Dropped, it is killed; the other one is there until both ends have been seen.
+            let (_other, gone) =
+                if killed == "server" { (client, server) } else { (server, client) };
+            drop(gone);
+            is_reset(&mut here).await;
+            is_reset(&mut there).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_does_not_wait_for_a_server_that_does_not_answer() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let via = format!("ws://{}/", silent.local_addr().unwrap());
+    for way in WAYS {
+        let arguments = [&["client", "--via", &via, "--to", "127.0.0.1:1"], way].concat();
+        let client = Program::start(&arguments, &[]).await;
+        let mut tcp = TcpStream::connect(client.address).await.unwrap();
+        let (mut asked, _) = in_time(silent.accept()).await.unwrap();
+        in_time(asked.read_u8()).await.unwrap();
+        client.interrupt();
+        timeout(Duration::from_secs(10), is_reset(&mut tcp)).await.expect("waits for an answer");
+        client.says(&["stopped"]).await;
+        assert!(client.ends().await.success());
+    }
+}
+
+#[tokio::test]
 async fn ctrl_c_resets_what_is_open_and_ends_the_program() {
     for way in WAYS {
         for stops in ["server", "client"] {
