@@ -62,16 +62,16 @@ impl Common {
         println!("listening on {}", listener.local_addr()?);
         let mut stop = pin!(tokio::signal::ctrl_c());
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((tcp, peer)) => drop(tokio::spawn(serve(tcp, peer))),
+                    // Too many open files, for one. That passes.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                },
                 stopped = &mut stop => break stopped?,
-            };
-            match accepted {
-                Ok((tcp, peer)) => drop(tokio::spawn(serve(tcp, peer))),
-                // Too many open files, for one. That passes.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
+        drop(listener);
         self.relays.stop().await;
         Ok(())
     }
@@ -82,12 +82,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match Role::parse() {
         Role::Server(server) => {
             let server = Arc::new(server.with_tls()?);
-            server.common.accept(|tcp, peer| Arc::clone(&server).serve(tcp, peer)).await?;
+            Ok(server.common.accept(|tcp, peer| Arc::clone(&server).serve(tcp, peer)).await?)
         }
         Role::Client(client) => {
             let client = Arc::new(client);
-            client.common.accept(|tcp, peer| Arc::clone(&client).serve(tcp, peer)).await?;
+            Ok(client.common.accept(|tcp, peer| Arc::clone(&client).serve(tcp, peer)).await?)
         }
     }
-    Ok(())
 }
