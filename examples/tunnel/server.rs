@@ -75,10 +75,10 @@ impl Server {
         let allowed = self.allow.iter().find(|allowed| Some(allowed.as_str()) == target);
         let target =
             allowed.ok_or_else(|| refuse(StatusCode::FORBIDDEN, format!("to {target:?}?")))?;
-        let connected = in_time(TcpStream::connect(target)).await;
-        let tcp = connected.map_err(|error| refuse(StatusCode::BAD_GATEWAY, error.to_string()))?;
         let (response, upgrade) = server::upgrade(&mut request, self.common.config())
             .map_err(|error| refuse(error.status(), error.to_string()))?;
+        let connected = in_time(TcpStream::connect(target)).await;
+        let tcp = connected.map_err(|error| refuse(StatusCode::BAD_GATEWAY, error.to_string()))?;
         let (relays, name) = (self.common.relays.clone(), format!("{peer} to {target}"));
         tokio::spawn(async move { relays.run(name, tcp, upgrade).await });
         Ok(response.map(|_| Full::default()))

@@ -302,6 +302,25 @@ async fn ctrl_c_does_not_wait_for_a_server_that_does_not_answer() {
 }
 
 #[tokio::test]
+async fn a_request_that_opens_no_websocket_reaches_no_target() {
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = target.local_addr().unwrap();
+    let server = Program::server(&[address], &[]).await;
+    let mut http = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("GET / HTTP/1.1\r\nhost: tunnel\r\ntunnel-target: {address}\r\n");
+    http.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    in_time(http.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    // The connection of a WebSocket is the first one that comes.
+    let client = Program::client(&server, address, &[]).await;
+    let mut tcp = TcpStream::connect(client.address).await.unwrap();
+    tcp.write_all(b"x").await.unwrap();
+    let (mut first, _) = in_time(target.accept()).await.unwrap();
+    assert_eq!(in_time(first.read_u8()).await.unwrap(), b'x');
+}
+
+#[tokio::test]
 async fn ctrl_c_resets_what_is_open_and_ends_the_program() {
     for way in WAYS {
         for stops in ["server", "client"] {
