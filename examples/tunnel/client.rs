@@ -2,7 +2,7 @@
 
 use crate::{Common, TARGET};
 use fastwebsockets_stream::client::{Builder, Http2Pool};
-use std::{net::SocketAddr, sync::Arc, sync::OnceLock};
+use std::{net::SocketAddr, num::NonZero, sync::Arc, sync::OnceLock};
 use tokio::net::TcpStream;
 
 #[derive(clap::Args)]
@@ -19,8 +19,8 @@ pub(crate) struct Client {
     #[arg(long)]
     http2: bool,
     /// How many of them
-    #[arg(long, default_value_t = 1, requires = "http2")]
-    connections: usize,
+    #[arg(long, default_value = "1", requires = "http2")]
+    connections: NonZero<usize>,
     #[arg(skip)]
     pool: OnceLock<Box<Http2Pool>>,
 }
@@ -38,7 +38,7 @@ impl Client {
     pub(crate) async fn serve(self: Arc<Self>, tcp: TcpStream, peer: SocketAddr) {
         let opening = async {
             let opened = if self.http2 {
-                let pool = || Http2Pool::new(self.builder(), self.connections).into();
+                let pool = || Http2Pool::new(self.builder(), self.connections.get()).into();
                 self.pool.get_or_init(pool).open().await
             } else {
                 self.builder().connect().await

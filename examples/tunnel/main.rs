@@ -13,7 +13,7 @@ mod client;
 mod relays;
 mod server;
 
-use clap::Parser;
+use clap::{Parser, builder::NonEmptyStringValueParser as NonEmpty};
 use fastwebsockets_stream::Config;
 use relays::Relays;
 use std::{error::Error, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -37,7 +37,7 @@ struct Common {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
     /// The secret that the server asks clients for
-    #[arg(long, env = "TUNNEL_TOKEN", hide_env_values = true)]
+    #[arg(long, env = "TUNNEL_TOKEN", hide_env_values = true, value_parser = NonEmpty::new())]
     token: Option<String>,
     /// Don't mask. For both sides, where only trusted programs see the connection
     #[arg(long)]

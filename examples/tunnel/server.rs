@@ -22,7 +22,7 @@ pub(crate) struct Server {
     #[arg(long, required = true, num_args = 1..)]
     allow: Vec<String>,
     /// Certificates and key, in PEM
-    #[arg(long, num_args = 2, value_names = ["CHAIN", "KEY"])]
+    #[arg(long, num_args = 2, value_names = ["CHAIN", "KEY"], action = clap::ArgAction::Set)]
     tls: Vec<PathBuf>,
     #[arg(skip)]
     tls_acceptor: Option<TlsAcceptor>,

@@ -321,6 +321,22 @@ async fn a_request_that_opens_no_websocket_reaches_no_target() {
 }
 
 #[tokio::test]
+async fn what_makes_no_sense_is_refused_at_the_start() {
+    let server = ["server", "--allow", "127.0.0.1:1"];
+    let client = ["client", "--via", "ws://localhost/", "--to", "127.0.0.1:1"];
+    let one_chain = ["--tls", "chain.pem", "key.pem"];
+    for (arguments, complaint) in [
+        ([&server, &one_chain[..], &one_chain].concat(), "--tls"),
+        ([&server, &["--token", ""][..]].concat(), "--token"),
+        ([&client, &["--connections", "2"][..]].concat(), "--http2"),
+        ([&client, &["--http2", "--connections", "0"][..]].concat(), "--connections"),
+    ] {
+        let refused = program::refused(&arguments).await;
+        assert!(refused.contains(complaint), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn ctrl_c_resets_what_is_open_and_ends_the_program() {
     for way in WAYS {
         for stops in ["server", "client"] {

@@ -35,6 +35,14 @@ static PROGRAM: LazyLock<String> = LazyLock::new(|| {
     program.last().expect("cargo tells where the example is")
 });
 
+/// What the program says of arguments that it refuses, which ends it.
+pub(crate) async fn refused(arguments: &[&str]) -> String {
+    let mut command = tokio::process::Command::new(&*PROGRAM);
+    let ended = in_time(command.args(arguments).kill_on_drop(true).output()).await.unwrap();
+    assert!(!ended.status.success());
+    String::from_utf8(ended.stderr).unwrap()
+}
+
 pub(crate) struct Program {
     process: Child,
     pub(crate) address: SocketAddr,
