@@ -1,12 +1,16 @@
 //! A little `psql`: lines of standard input are statements, pipelined; their rows are printed, and
 //! whatever the server notifies.
 //!
-//! PostgreSQL speaks no WebSocket; websockify does it for it:
+//! PostgreSQL speaks no WebSocket; websockify does it for it, or the example `tunnel`, which asks for a
+//! header:
 //!
 //! ```console
 //! $ websockify 127.0.0.1:6082 127.0.0.1:5432
 //! $ echo 'select version()' | cargo run --features connect --example postgres -- \
 //!       ws://127.0.0.1:6082/ 'user=postgres dbname=postgres'
+//! $ tunnel server --listen 127.0.0.1:6083 --allow 127.0.0.1:5432
+//! $ echo 'select version()' | cargo run --features connect --example postgres -- \
+//!       ws://127.0.0.1:6083/ 'user=postgres dbname=postgres' tunnel-target:127.0.0.1:5432
 //! ```
 
 use fastwebsockets_stream::client::Builder;
@@ -17,9 +21,15 @@ use tokio_postgres::{AsyncMessage, Client, Config, NoTls, SimpleQueryMessage};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let [url, config] = <[String; 2]>::try_from(env::args().skip(1).collect::<Vec<_>>())
-        .map_err(|_| "a URL and a configuration")?;
-    let (stream, _) = Builder::new(url).connect().await?;
+    let mut arguments = env::args().skip(1);
+    let url = arguments.next().ok_or("which URL?")?;
+    let config = arguments.next().ok_or("which configuration?")?;
+    let mut open = Builder::new(url);
+    for header in arguments {
+        let (name, value) = header.split_once(':').ok_or("a header is NAME:VALUE")?;
+        open = open.header(name, value);
+    }
+    let (stream, _) = open.connect().await?;
     let (client, mut connection) = config.parse::<Config>()?.connect_raw(stream, NoTls).await?;
     let connection = tokio::spawn(async move {
         while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {

@@ -1,12 +1,16 @@
 //! A little `redis-cli`: lines of standard input are commands, pipelined; the replies are printed,
 //! and whatever the server pushes to a subscriber.
 //!
-//! Redis speaks no WebSocket; websockify does it for it:
+//! Redis speaks no WebSocket; websockify does it for it, or the example `tunnel`, which asks for a
+//! header:
 //!
 //! ```console
 //! $ websockify 127.0.0.1:6081 127.0.0.1:6379
 //! $ echo 'set greeting hello' | cargo run --features connect --example redis -- \
 //!       ws://127.0.0.1:6081/
+//! $ tunnel server --listen 127.0.0.1:6084 --allow 127.0.0.1:6379
+//! $ echo 'get greeting' | cargo run --features connect --example redis -- \
+//!       ws://127.0.0.1:6084/ tunnel-target:127.0.0.1:6379
 //! ```
 
 use fastwebsockets_stream::client::Builder;
@@ -21,8 +25,13 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = env::args().nth(1).ok_or("which URL?")?;
-    let (stream, _) = Builder::new(url).connect().await?;
+    let mut arguments = env::args().skip(1);
+    let mut open = Builder::new(arguments.next().ok_or("which URL?")?);
+    for header in arguments {
+        let (name, value) = header.split_once(':').ok_or("a header is NAME:VALUE")?;
+        open = open.header(name, value);
+    }
+    let (stream, _) = open.connect().await?;
     // With RESP3, what the server says unasked comes over the same connection.
     let info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
     let (sender, mut pushes) = mpsc::unbounded_channel();

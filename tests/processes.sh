@@ -43,6 +43,13 @@ start() {
     started+=($!)
 }
 
+# listening NAME COMMAND...: starts what says where it listens, and sets `port`.
+listening() {
+    start "$@"
+    wait_for 10 grep -q '^listening on .*:' "$work/$1.log"
+    port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$work/$1.log")
+}
+
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 # apt_install PACKAGE...: those that are missing.

@@ -6,17 +6,9 @@ target=$(free_port)
 start target python3 "$here/reverse.py" serve "$target"
 wait_for 10 grep -q serving "$work/target.log"
 
-# tunnel NAME ARGUMENT...: starts one, and sets `port`.
-tunnel() {
-    local name=$1
-    shift
-    start "$name" "$bin/tunnel" "$@"
-    wait_for 10 grep -q 'listening on' "$work/$name.log"
-    port=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$work/$name.log")
-}
-tunnel one server --allow "127.0.0.1:$target" --token secret
+listening one "$bin/tunnel" server --allow "127.0.0.1:$target" --token secret
 one=$port one_pid=${started[-1]}
-tunnel two server --allow "127.0.0.1:$target" --token secret
+listening two "$bin/tunnel" server --allow "127.0.0.1:$target" --token secret
 two=$port
 proxy=$(free_port)
 LISTEN="127.0.0.1:$proxy" PEM="$work/both.pem" ONE="127.0.0.1:$one" TWO="127.0.0.1:$two" \
@@ -31,10 +23,10 @@ have_carried() { (($(carried one) + $(carried two) == $1)); }
 before=0
 for options in "" "--http2" "--http2 --connections 3"; do
     # shellcheck disable=SC2086 # it is a list
-    SSL_CERT_FILE=$work/cert.pem tunnel "client$options" client --to "127.0.0.1:$target" \
-        --via "wss://localhost:$proxy/" --token secret $options
+    SSL_CERT_FILE=$work/cert.pem listening "client$options" "$bin/tunnel" client \
+        --to "127.0.0.1:$target" --via "wss://localhost:$proxy/" --token secret $options
     was=$(carried one)
-    python3 "$here/reverse.py" ask "$port" 100 200000 || fail "tunnel $options: not all came back"
+    python3 "$here/reverse.py" ask "$port" 100 200000 >"$work/ask.log" 2>&1 || fail "tunnel $options: not all came back"
     before=$((before + 100))
     wait_for 10 have_carried "$before"
     share=$(($(carried one) - was))
@@ -45,5 +37,5 @@ done
 # One server is gone: the other takes all.
 kill -KILL "$one_pid"
 wait "$one_pid" 2>/dev/null || true
-python3 "$here/reverse.py" ask "$port" 20 20000 || fail "tunnel: one server was not enough"
+python3 "$here/reverse.py" ask "$port" 20 20000 >"$work/ask.log" 2>&1 || fail "tunnel: one server was not enough"
 printf 'interop: %-40s ok\n' "tunnel: one of two servers killed"

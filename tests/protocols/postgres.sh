@@ -1,4 +1,5 @@
-# PostgreSQL, which speaks TCP only, through each of the doors; `psql`, without one, is the judge.
+# PostgreSQL, which speaks TCP only, through each of the doors; `psql`, without one, is the judge. And
+# PostgreSQL's own programs through the tunnel, which they don't know of.
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || apt_install postgresql
 programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
 
@@ -26,7 +27,7 @@ wait_for 20 judge -o /dev/null -c 'select 1'
 
 for door in "${doors[@]}"; do
     "open_$door" "$port"
-    example=(timeout 60 "$bin/postgres" "$url" "user=postgres dbname=postgres")
+    example=(timeout 60 "$bin/postgres" "$url" "user=postgres dbname=postgres" "${headers[@]}")
     judge -q -c 'drop table if exists t' -c 'create table t (id int primary key, value text)' \
         2>/dev/null
 
@@ -63,5 +64,29 @@ for door in "${doors[@]}"; do
     wait "${started[-1]}" || fail "postgres: the listener failed"
     printf 'protocols: %-45s ok\n' "postgres: a notification, $door"
     rm "$work/statements"
+done
+
+open_tunnel "$port"
+for way in "${ways[@]}"; do
+    enter "$port" "$way"
+    at_entrance=(-h 127.0.0.1 -p "$entrance" -U postgres)
+    remote() { timeout 60 "$programs/psql" "${at_entrance[@]}" -At -v ON_ERROR_STOP=1 "$@"; }
+
+    judge -q -c 'truncate t'
+    remote -q -c "\\copy t from '$work/expected' delimiter '|'" || fail "postgres: psql, copy"
+    judge -c 'select * from t order by id' >"$work/stored"
+    same "postgres: psql copies, tunnel $way" "$work/expected" "$work/stored"
+    remote -c 'select * from t order by id' >"$work/rows" || fail "postgres: psql, select"
+    same "postgres: psql's rows, tunnel $way" "$work/expected" "$work/rows"
+
+    # Twenty connections, and each one's transactions.
+    {
+        timeout 60 "$programs/pgbench" "${at_entrance[@]}" -i -q postgres &&
+        timeout 60 "$programs/pgbench" "${at_entrance[@]}" -n -N -c 20 -t 50 postgres
+    } >"$work/pgbench.log" 2>&1 || fail "postgres: pgbench"
+    echo '1000|t' >"$work/expected-sums"
+    judge -c 'select count(*), sum(delta) = (select sum(abalance) from pgbench_accounts)
+        from pgbench_history' >"$work/sums"
+    same "postgres: pgbench, tunnel $way" "$work/expected-sums" "$work/sums"
 done
 end_started

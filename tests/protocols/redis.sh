@@ -1,4 +1,5 @@
-# Redis, which speaks TCP only, through each of the doors; `redis-cli`, without one, is the judge.
+# Redis, which speaks TCP only, through each of the doors; `redis-cli`, without one, is the judge. And
+# Redis' own programs through the tunnel, which they don't know of.
 apt_install redis-server redis-tools
 port=$(free_port)
 start redis redis-server --bind 127.0.0.1 --port "$port" --save '' --dir "$work"
@@ -13,7 +14,7 @@ count=$(wc -l <"$work/values")
 
 for door in "${doors[@]}"; do
     "open_$door" "$port"
-    example=(timeout 60 "$bin/redis" "$url")
+    example=(timeout 60 "$bin/redis" "$url" "${headers[@]}")
     judge flushall >/dev/null
 
     sed 's/^/rpush list /' "$work/values" | "${example[@]}" >"$work/replies" || fail "redis: rpush"
@@ -37,5 +38,35 @@ for door in "${doors[@]}"; do
     wait "${started[-1]}" || fail "redis: the subscriber failed"
     printf 'protocols: %-45s ok\n' "redis: a message to a subscriber, $door"
     rm "$work/commands"
+done
+
+open_tunnel "$port"
+for way in "${ways[@]}"; do
+    enter "$port" "$way"
+    remote=(timeout 60 redis-cli -p "$entrance")
+
+    judge flushall >/dev/null
+    sed 's/^/rpush list /' "$work/values" | "${remote[@]}" >"$work/replies" || fail "redis-cli: rpush"
+    seq "$count" >"$work/expected"
+    same "redis: redis-cli's replies, tunnel $way" "$work/expected" "$work/replies"
+    judge lrange list 0 -1 >"$work/stored"
+    same "redis: redis-cli's values, tunnel $way" "$work/values" "$work/stored"
+    "${remote[@]}" lrange list 0 -1 >"$work/replies" || fail "redis-cli: lrange"
+    same "redis: redis-cli reads them back, tunnel $way" "$work/values" "$work/replies"
+
+    # Fifty connections.
+    timeout 60 redis-benchmark -p "$entrance" -c 50 -n 20000 incr counter >"$work/benchmark.log" 2>&1 ||
+        fail "redis-benchmark"
+    echo 20000 >"$work/expected"
+    judge get counter >"$work/stored"
+    same "redis: redis-benchmark, tunnel $way" "$work/expected" "$work/stored"
+
+    # What the server says unasked.
+    start subscriber "${remote[@]}" subscribe news
+    wait_for 20 sh -c "redis-cli -p $port publish news hello | grep -q '^1$'"
+    wait_for 20 grep -q '^hello$' "$work/subscriber.log"
+    kill "${started[-1]}"
+    wait "${started[-1]}" 2>/dev/null || true
+    printf 'protocols: %-45s ok\n' "redis: a message to redis-cli, tunnel $way"
 done
 end_started
