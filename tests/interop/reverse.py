@@ -20,22 +20,25 @@ async def serve(port):
     await server.serve_forever()
 
 
-async def ask_one(port, size, opened):
+async def begin(port, size):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     question = os.urandom(size)
     writer.write(question[: size // 2])
     await writer.drain()
-    # All of them are open at the same time.
-    await opened.wait()
-    writer.write(question[size // 2 :])
+    return question, reader, writer
+
+
+async def finish(question, reader, writer):
+    writer.write(question[len(question) // 2 :])
     writer.write_eof()
     assert await reader.read() == question[::-1], "another answer"
     writer.close()
 
 
 async def ask(port, connections, size):
-    opened = asyncio.Barrier(connections)
-    await asyncio.gather(*(ask_one(port, size, opened) for _ in range(connections)))
+    # All of them are open at the same time.
+    begun = await asyncio.gather(*(begin(port, size) for _ in range(connections)))
+    await asyncio.gather(*(finish(*one) for one in begun))
     print(connections, "answers")
 
 
