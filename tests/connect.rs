@@ -6,7 +6,7 @@ mod http;
 
 use common::in_time;
 use fastwebsockets_stream::{
-    client::{Builder, HandshakeError, rustls},
+    client::{Builder, HandshakeError, Http2Pool, rustls},
     server::{Acceptor, Upgrade},
 };
 use http::{Server, Stream, echo, serve_connection};
@@ -183,5 +183,19 @@ async fn a_host_that_is_not_there_is_an_error() {
         for error in errors {
             assert_eq!(std::io::Error::from(error).kind(), ErrorKind::ConnectionRefused);
         }
+    }
+}
+
+/// A task that opens a WebSocket and then serves it has room for both as long as it runs.
+#[tokio::test]
+async fn opening_takes_little_room_in_a_task() {
+    let builder = Builder::new("ws://localhost/");
+    let pool = Http2Pool::new(builder.clone(), 1);
+    for room in [
+        size_of_val(&builder.connect()),
+        size_of_val(&builder.connect_http2()),
+        size_of_val(&pool.open()),
+    ] {
+        assert!(room < 2048, "{room} bytes");
     }
 }

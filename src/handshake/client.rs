@@ -296,30 +296,31 @@ impl Builder {
     }
 
     /// A handshake that brings a stream.
-    async fn open(
+    fn open(
         &self,
         how: &'static str,
         handshake: impl Future<Output = Result<Connected, HandshakeError>>,
-    ) -> Result<Connected, HandshakeError> {
-        self.in_time(how, handshake, |(_, response)| trace::opened(response)).await
+    ) -> impl Future<Output = Result<Connected, HandshakeError>> {
+        self.in_time(how, handshake, |(_, response)| trace::opened(response))
     }
 
-    async fn in_time<T>(
+    /// Boxed: a task that opens a WebSocket and then serves it would keep the room of the handshake.
+    fn in_time<T>(
         &self,
         how: &'static str,
         handshake: impl Future<Output = Result<T, HandshakeError>>,
         opened: fn(&T),
-    ) -> Result<T, HandshakeError> {
-        let traced = async {
-            let done = tokio::time::timeout(self.timeout, handshake).await;
-            let done = done.unwrap_or(Err(HandshakeError::TimedOut));
+    ) -> impl Future<Output = Result<T, HandshakeError>> {
+        let done = tokio::time::timeout(self.timeout, Box::pin(handshake));
+        let traced = async move {
+            let done = done.await.unwrap_or(Err(HandshakeError::TimedOut));
             match &done {
                 Ok(done) => opened(done),
                 Err(error) => trace::not_opened(error),
             }
             done
         };
-        traced.instrument(trace::opening(self.uri.as_ref().ok(), how)).await
+        traced.instrument(trace::opening(self.uri.as_ref().ok(), how))
     }
 
     fn http1_request(&self, key: &str) -> Result<Request<Empty<Bytes>>, HandshakeError> {
