@@ -3,7 +3,7 @@
 #![cfg_attr(feature = "handshake", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "handshake"), doc = "A WebSocket as a byte stream.")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod close_frame;
 mod config;

@@ -7,6 +7,7 @@ pub(crate) mod frame;
 pub(crate) mod head;
 pub(crate) mod mask;
 pub(crate) mod utf8;
+mod vectors;
 pub(crate) mod violation;
 
 /// The longest payload of a control frame (RFC 6455 section 5.5).
