@@ -71,7 +71,9 @@ pin_project! {
     ///
     /// `shutdown` sends what was accepted, then a Close 1000, and flushes; it doesn't wait for the
     /// peer's Close, and reading goes on until that comes. Doing so twice, or after the peer's
-    /// Close, is fine. [`close`](Self::close) is the whole closing handshake.
+    /// Close, is fine. Nor is it an error, as on TCP, if everything else was sent and nobody is left to
+    /// take the Close; whether the peer has sent its own is what reading tells.
+    /// [`close`](Self::close) is the whole closing handshake.
     ///
     /// # Two tasks
     ///

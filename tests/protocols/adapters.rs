@@ -14,8 +14,8 @@ use std::{
 };
 use tokio::{
     io::{
-        AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufStream, BufWriter,
-        copy_buf,
+        AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+        BufStream, BufWriter, Lines, copy_buf,
     },
     join,
     task::spawn_blocking,
@@ -113,6 +113,14 @@ async fn blocking_code_reads_and_writes_through_a_bridge() {
     .await;
 }
 
+/// That these are the lines of the text, and no more.
+async fn expect_lines(mut lines: Lines<impl AsyncBufRead + Unpin>, text: &str) {
+    for line in text.lines() {
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), line);
+    }
+    assert_eq!(lines.next_line().await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn lines_with_and_without_a_buffer_around_the_stream() {
     let text = "one\n\nzwei, drei: äöüß\r\n四五六七八九十\nthe last one has no end".repeat(100);
@@ -125,25 +133,11 @@ async fn lines_with_and_without_a_buffer_around_the_stream() {
     };
     for payload_type in [PayloadType::Text, PayloadType::Binary] {
         each_way(payload_type, async |one, other| {
-            let mut lines = BufReader::new(other).lines();
-            let read = async {
-                for line in text.lines() {
-                    assert_eq!(lines.next_line().await.unwrap().unwrap(), line);
-                }
-                assert_eq!(lines.next_line().await.unwrap(), None);
-            };
-            join!(send_pieces(one), read);
+            join!(send_pieces(one), expect_lines(BufReader::new(other).lines(), &text));
         })
         .await;
         each_way(payload_type, async |one, other| {
-            let mut lines = other.lines();
-            let read = async {
-                for line in text.lines() {
-                    assert_eq!(lines.next_line().await.unwrap().unwrap(), line);
-                }
-                assert_eq!(lines.next_line().await.unwrap(), None);
-            };
-            join!(send_pieces(one), read);
+            join!(send_pieces(one), expect_lines(other.lines(), &text));
         })
         .await;
     }
