@@ -7,8 +7,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Bytes of payload that have come from the peer. All of them have been read, but for what an
-    /// `AsyncBufRead` user has not consumed.
+    /// Bytes of payload that have come from the peer and were decoded: for a reader, for
+    /// [`close`](crate::WebSocketStream::close) to drop, or by a socket before it was adopted.
     pub bytes_read: u64,
     /// Data frames that have come from the peer, empty ones too.
     pub frames_read: u64,
@@ -18,6 +18,7 @@ pub struct Stats {
     pub bytes_written: u64,
     /// Data frames that were made of them.
     pub frames_written: u64,
-    /// Control frames that were sent, or wait for the transport.
+    /// Control frames that were queued for the transport. A pong or a ping that waits for room there
+    /// is none yet.
     pub control_frames_written: u64,
 }

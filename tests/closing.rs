@@ -540,6 +540,16 @@ async fn a_shutdown_that_has_lost_payload_fails_whatever_the_peer_said() {
         in_time(stream.write_all(b"payload")).await.unwrap();
         peer.fail_writes(ErrorKind::BrokenPipe);
         in_time(stream.shutdown()).await.unwrap_err();
+
+        // Payload that is in a buffer of the transport is lost as well.
+        let (wire, peer) = Wire::new();
+        let buffered = tokio::io::BufStream::new(wire);
+        let mut stream = WebSocketStream::after_handshake(buffered, role, Config::new());
+        in_time(stream.write_all(b"payload")).await.unwrap();
+        peer.send(&frames::close_to(role, 1000, ""));
+        peer.fail_writes(ErrorKind::BrokenPipe);
+        let error = in_time(stream.shutdown()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     }
 }
 
@@ -550,6 +560,7 @@ async fn an_answering_shutdown_whose_flush_fails_is_no_error() {
         peer.send(&frames::close_to(role, 1000, ""));
         expect_eof(&mut stream).await;
         in_time(stream.write_all(b"response")).await.unwrap();
+        in_time(stream.flush()).await.unwrap();
         peer.fail_flushes(ErrorKind::Other);
         in_time(stream.shutdown()).await.unwrap();
     }

@@ -168,6 +168,31 @@ async fn a_connection_that_the_server_gives_up_keeps_its_streams_and_gets_no_mor
     in_time(stream.close(1000, "")).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let timeout = std::time::Duration::from_secs(10);
+    // It accepts, and says nothing.
+    let pool = Http2Pool::new(Builder::new(format!("ws://{address}/")).timeout(timeout), 1);
+    let began = tokio::time::Instant::now();
+    let opened = futures_util::future::join_all((0..10).map(|_| pool.open())).await;
+    for opened in opened {
+        assert!(matches!(opened, Err(HandshakeError::TimedOut)));
+    }
+    assert!(began.elapsed() < 2 * timeout, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_cut_meanwhile_is_no_error_of_the_next_websocket() {
+    let server = Server::start().await;
+    let pool = server.pool(1);
+    for _ in 0..100 {
+        works(&mut open(&pool).await).await;
+        server.end(End::Cut);
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error_and_later_there() {
     let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();

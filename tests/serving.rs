@@ -82,11 +82,32 @@ async fn a_client_that_asks_for_nothing_is_given_up() {
     for sent in [b"".as_slice(), b"P", &PREFACE[..20], PREFACE, b"GET / HTTP/1.1\r\nHost:"] {
         let (waited, served) = patience_with(sent).await;
         assert!((PATIENCE..PATIENCE + Duration::from_secs(1)).contains(&waited), "{waited:?}");
-        let error = served.unwrap_err();
-        if !sent.starts_with(b"G") {
-            assert_eq!(error.kind(), ErrorKind::TimedOut);
-        }
+        assert_eq!(served.unwrap_err().kind(), ErrorKind::TimedOut);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_is_one_that_does_not_finish_a_further_request() {
+    let (mut slow, served) = connect();
+    slow.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"a page") {
+        answer.push(slow.read_u8().await.unwrap());
+    }
+    slow.write_all(b"GET /page HTTP/1.1\r\nHost:").await.unwrap();
+    let began = Instant::now();
+    let error = served.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(began.elapsed() <= PATIENCE + Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_error_of_the_transport_keeps_its_kind() {
+    let io = tokio_test::io::Builder::new()
+        .read_error(std::io::Error::from(ErrorKind::ConnectionReset))
+        .build();
+    let error = in_time(server::serve_connection(io, respond)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 #[tokio::test(start_paused = true)]

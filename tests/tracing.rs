@@ -116,7 +116,10 @@ async fn a_connect_is_told_once_however_it_ends() {
     told.one(&["open how=\"connect\"", "message=open", "HTTP/1.1"]);
     in_time(server.builder().connect_http2()).await.unwrap();
     told.one(&["open how=\"connect for HTTP/2\"", "connected"]);
-    let nobody = Builder::new("ws://127.0.0.1:1/");
+    // A port that is taken, and on which nobody listens.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let nobody = Builder::new(format!("ws://{}/", taken.local_addr().unwrap()));
     in_time(nobody.connect()).await.unwrap_err();
     told.one(&["open how=\"connect\"", "not open", "no connection"]);
     in_time(nobody.connect_http2()).await.unwrap_err();

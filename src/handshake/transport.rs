@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_secs(30);
 /// 30 seconds at most: hyper's client would forget what it has not sent yet, and hyper's server
 /// would reset a stream that its client is still busy with.
 ///
-/// It is `Send` and `Unpin`, and as hyper's upgraded connections not `Sync`.
+/// It is `Send`, `Sync` and `Unpin`.
 pub struct Transport {
     /// There until it is dropped. Never locked: the mutex makes it `Sync`, which a TCP socket is
     /// and `Upgraded` isn't, so that futures that hold a `&` to a stream are `Send`.

@@ -41,6 +41,8 @@ pub(super) struct Outbound {
     pub(super) busy: bool,
     /// Whether a control frame may still be in a buffer of the transport.
     unflushed: bool,
+    /// Whether payload may.
+    pub(super) unflushed_payload: bool,
     /// Whether our frames are masked.
     pub(super) masked: bool,
     /// The opcode of our messages.
@@ -77,6 +79,7 @@ impl Outbound {
             close_size: 0,
             busy: false,
             unflushed: false,
+            unflushed_payload: false,
             masked,
             data,
             max_frame_size,
@@ -105,10 +108,10 @@ impl Outbound {
         self.is_closing() && self.buffer.is_empty()
     }
 
-    /// Whether this error means that nobody is left to take our Close, and nothing else is lost by it:
-    /// then our Close counts as handed over. To end a direction that nobody reads is no error on TCP
-    /// either. A peer that has sent its own Close may have left without waiting for ours; if it
-    /// hasn't, the reader learns that.
+    /// Whether this error means that nobody is left to take our Close, and nothing else is lost by it,
+    /// as payload was flushed before: then our Close counts as handed over. To end a direction that
+    /// nobody reads is no error on TCP either. A peer that has sent its own Close may have left without
+    /// waiting for ours; if it hasn't, the reader learns that.
     pub(super) fn gives_up_close(&mut self, error: &io::Error) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
         let left = self.buffer.len() - self.sent;
@@ -119,6 +122,7 @@ impl Outbound {
                 BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
             );
         if given_up {
+            trace::write_failed(error);
             self.buffer = Vec::new();
             self.sent = 0;
             self.unflushed = false;
@@ -315,6 +319,7 @@ impl Outbound {
     ) -> Poll<io::Result<()>> {
         ready!(half.poll_flush(cx))?;
         self.unflushed = false;
+        self.unflushed_payload = false;
         half.wakers.release();
         Poll::Ready(Ok(()))
     }

@@ -76,6 +76,7 @@ impl Outbound {
         }
         self.text = cut.text;
         self.bytes += cut.taken as u64;
+        self.unflushed_payload = true;
         Poll::Ready(Ok(cut.taken))
     }
 

@@ -57,6 +57,10 @@ impl Engine {
     ) -> Poll<io::Result<()>> {
         self.check_transport()?;
         self.check_code_point()?;
+        // So that an error is that of payload, or of the Close alone.
+        if self.outbound.is_open() && self.outbound.unflushed_payload {
+            ready!(self.poll_flush(io.as_mut(), cx))?;
+        }
         // In half-close mode this is also the answer to the peer's Close, and has its code.
         let code = self.inbound.close_frame().map_or(Some(NORMAL), CloseFrame::number);
         self.outbound.queue_close(code, "");

@@ -35,7 +35,7 @@ type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 /// ordinary requests. Clones share the connection.
 ///
 /// A task drives the connection. It ends by itself when the last handle and the last stream are
-/// gone. When nothing has come from the server for 30 seconds, it is pinged (RFC 9113 section 6.7),
+/// gone. When nothing was read from the server for 30 seconds, it is pinged (RFC 9113 section 6.7),
 /// so that nothing on the way thinks the connection idle; if it doesn't answer for another 30, the
 /// connection ends, and every stream on it.
 #[derive(Clone)]
@@ -117,7 +117,13 @@ impl Http2 {
     /// has been refused: then that request was the first to learn of it, and can be sent on another
     /// connection.
     pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.is_closed() || matches!(*self.state.borrow(), State::Ended(_))
+    }
+
+    /// Whether both are handles on the same connection.
+    #[cfg(feature = "connect")]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.state.same_channel(&other.state)
     }
 
     /// Waits for the server's SETTINGS (RFC 8441 section 3).

@@ -22,9 +22,11 @@ use tokio::sync::Mutex;
 /// ```
 pub struct Http2Pool {
     builder: Builder,
-    connections: Box<[Mutex<Option<Http2>>]>,
+    connections: Box<[Slot]>,
     turn: AtomicUsize,
 }
+
+type Slot = Mutex<Option<Http2>>;
 
 impl Http2Pool {
     /// WebSockets as this builder opens them, on this many connections, at least one.
@@ -38,31 +40,61 @@ impl Http2Pool {
 
     /// Opens a WebSocket on the connection whose turn it is.
     ///
-    /// A connection that the server has given up (by GOAWAY, or for being idle) may be known for it
-    /// only by the request that it refuses. That request is made once more, on a new connection.
+    /// It waits for a new connection, if one is being made, and for room among the streams that the
+    /// server allows at a time. That the server has given up a connection, by GOAWAY or for being idle,
+    /// may be known only when a request fails: so one that fails without an answer is made once more,
+    /// on a new connection. After that, and after one that wasn't answered in time, the old connection
+    /// keeps its streams, and gets no new ones.
     ///
     /// # Errors
     ///
-    /// As [`Builder::connect_http2`] and [`Builder::http2`].
+    /// As [`Builder::connect_http2`] and [`Builder::http2`], and
+    /// [`TimedOut`](HandshakeError::TimedOut) if it takes longer than [`Builder::timeout`] in all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up this WebSocket only.
     pub async fn open(&self) -> Result<Connected, HandshakeError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let (connection, is_new) = self.connection(turn).await?;
-        match self.builder.http2(&connection).await {
-            Err(HandshakeError::ConnectionClosed | HandshakeError::Http(_)) if !is_new => {
-                let (connection, _) = self.connection(turn).await?;
-                self.builder.http2(&connection).await
+        let slot = &self.connections[turn];
+        let opened = tokio::time::timeout(self.builder.timeout, async {
+            let (connection, is_new) = self.connection(slot).await?;
+            match self.builder.http2(&connection).await {
+                Err(HandshakeError::ConnectionClosed | HandshakeError::Http(_)) if !is_new => {
+                    discard(slot, &connection).await;
+                    let (connection, _) = self.connection(slot).await?;
+                    self.builder.http2(&connection).await
+                }
+                opened => opened,
             }
-            opened => opened,
+        });
+        match opened.await {
+            Ok(Err(HandshakeError::TimedOut)) | Err(_) => {
+                // Whoever is making a connection keeps the slot until it is made.
+                if let Ok(mut slot) = slot.try_lock() {
+                    *slot = None;
+                }
+                Err(HandshakeError::TimedOut)
+            }
+            Ok(opened) => opened,
         }
     }
 
     /// A connection that isn't known to have ended, and whether it was made now.
-    async fn connection(&self, turn: usize) -> Result<(Http2, bool), HandshakeError> {
-        let mut connection = self.connections[turn].lock().await;
-        match &*connection {
+    async fn connection(&self, slot: &Slot) -> Result<(Http2, bool), HandshakeError> {
+        let mut slot = slot.lock().await;
+        match &*slot {
             Some(connection) if !connection.is_closed() => Ok((connection.clone(), false)),
-            _ => Ok((connection.insert(self.builder.connect_http2().await?).clone(), true)),
+            _ => Ok((slot.insert(self.builder.connect_http2().await?).clone(), true)),
         }
+    }
+}
+
+/// Lets nobody else take this connection.
+async fn discard(slot: &Slot, connection: &Http2) {
+    let mut slot = slot.lock().await;
+    if slot.as_ref().is_some_and(|other| other.is_same(connection)) {
+        *slot = None;
     }
 }
 

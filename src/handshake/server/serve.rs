@@ -12,6 +12,7 @@ use hyper_util::{
 };
 use std::{
     convert::Infallible,
+    error::Error,
     future::{Future, poll_fn},
     io,
     pin::pin,
@@ -24,7 +25,7 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a client may take to ask, and to answer a ping of HTTP/2.
+/// How long a client may take to ask, may say nothing over HTTP/2, and may take to answer a ping.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Streams of HTTP/2 that a client may have open at a time.
@@ -36,9 +37,10 @@ const MAX_STREAMS: u32 = 1000;
 ///
 /// It is hyper-util's [`auto`] server, set up for WebSockets beside ordinary requests: with upgrades,
 /// extended CONNECT, the default [`Windows`] and 1000 streams of HTTP/2 at a time. A client has 30
-/// seconds to its first request and for the head of each one over HTTP/1.1; one with HTTP/2 is pinged
-/// when nothing came from it for 30 seconds, and has another 30 to answer. For anything else, set up a
-/// server with hyper and [`Windows::apply_to_server`].
+/// seconds to its first request, over HTTP/2 as well, and for the head of each one over HTTP/1.1; one
+/// with HTTP/2 is pinged when nothing was read from it for 30 seconds, and has another 30 to answer.
+/// The runtime needs its timer for that. For anything else, set up a server with hyper and
+/// [`Windows::apply_to_server`].
 ///
 /// ```
 /// use fastwebsockets_stream::{PayloadType, server};
@@ -66,7 +68,8 @@ const MAX_STREAMS: u32 = 1000;
 ///
 /// # Errors
 ///
-/// `TimedOut` if no request came in time; everything else is `Other`, with hyper's error as its source.
+/// `TimedOut` if a request didn't come in time, and the kind of the transport's error, if that is what
+/// ended it; otherwise `Other`. hyper's error is inside.
 ///
 /// # Cancel safety
 ///
@@ -98,7 +101,7 @@ where
     let mut deadline = pin!(sleep(PATIENCE));
     poll_fn(|cx| {
         if let Poll::Ready(served) = serving.as_mut().poll(cx) {
-            return Poll::Ready(served.map_err(io::Error::other));
+            return Poll::Ready(served.map_err(io_error));
         }
         if asked.load(Ordering::Relaxed) {
             return Poll::Pending;
@@ -106,4 +109,16 @@ where
         deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     })
     .await
+}
+
+/// hyper's error, with the kind of what is behind it.
+fn io_error(error: Box<dyn Error + Send + Sync>) -> io::Error {
+    let is_timeout = error.downcast_ref().is_some_and(hyper::Error::is_timeout);
+    let cause = error.downcast_ref().or_else(|| error.source()?.downcast_ref());
+    let kind = match cause.map(io::Error::kind) {
+        _ if is_timeout => io::ErrorKind::TimedOut,
+        Some(kind) => kind,
+        None => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
 }
