@@ -23,12 +23,16 @@ pub(super) const MAX_TRANSPORT_WRITE: usize = 64 * 1024;
 /// How much may gather while the transport is busy.
 pub(super) const MAX_GATHERED: usize = 64 * 1024;
 
+/// How much may gather of it for the answer to a ping to wait behind it, rather than by itself. A
+/// transport can be busy for a moment after each frame, as a stream of HTTP/2 is.
+const MAX_BEFORE_PONG: usize = 4 * 1024;
+
 /// What was accepted for writing and what is to be sent besides.
 pub(super) struct Outbound {
     /// Whole frames that the transport has not taken yet, from `sent` on. Owns no memory at rest.
     pub(super) buffer: Vec<u8>,
     pub(super) sent: usize,
-    /// The answer to the latest ping that came while the transport was busy.
+    /// The answer to the latest ping, if there was no room for it behind what waits for the transport.
     pong: Option<Box<ControlPayload>>,
     /// Whether a ping is due that there was no room for yet.
     ping: bool,
@@ -170,16 +174,17 @@ impl Outbound {
         self.unflushed = true;
     }
 
-    /// Answers a ping (RFC 6455 section 5.5.2): at once if the transport takes it, else when it
-    /// does, and then only the latest one (section 5.5.3).
+    /// Answers a ping (RFC 6455 section 5.5.2): after what waits for the transport. If that is much,
+    /// only the latest one is answered (section 5.5.3), once there is room.
     pub(super) fn queue_pong(&mut self, payload: ControlPayload) {
         if !self.is_open() {
             return;
         }
-        if self.busy || !self.can_gather(payload.as_slice().len()) {
-            self.pong = Some(Box::new(payload));
-        } else {
+        let room = if self.busy { MAX_BEFORE_PONG } else { MAX_GATHERED };
+        if self.pong.is_none() && self.waiting() + MAX_HEAD + payload.as_slice().len() <= room {
             self.append_control(OpCode::Pong, payload.as_slice());
+        } else {
+            self.pong = Some(Box::new(payload));
         }
     }
 
@@ -252,7 +257,13 @@ impl Outbound {
     /// Whether a frame with this payload may join what waits for the transport.
     #[inline]
     pub(super) fn can_gather(&self, payload: usize) -> bool {
-        self.buffer.len() - self.sent + MAX_HEAD + payload <= MAX_GATHERED
+        self.waiting() + MAX_HEAD + payload <= MAX_GATHERED
+    }
+
+    /// Bytes that the transport has not taken yet.
+    #[inline]
+    fn waiting(&self) -> usize {
+        self.buffer.len() - self.sent
     }
 
     /// Gives the buffer to the transport. What is sent is whole frames; a waiting pong goes
