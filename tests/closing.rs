@@ -541,15 +541,49 @@ async fn a_shutdown_that_has_lost_payload_fails_whatever_the_peer_said() {
         peer.fail_writes(ErrorKind::BrokenPipe);
         in_time(stream.shutdown()).await.unwrap_err();
 
-        // Payload that is in a buffer of the transport is lost as well.
-        let (wire, peer) = Wire::new();
-        let buffered = tokio::io::BufStream::new(wire);
-        let mut stream = WebSocketStream::after_handshake(buffered, role, Config::new());
-        in_time(stream.write_all(b"payload")).await.unwrap();
-        peer.send(&frames::close_to(role, 1000, ""));
-        peer.fail_writes(ErrorKind::BrokenPipe);
-        let error = in_time(stream.shutdown()).await.unwrap_err();
+        // Payload that is in a buffer of the transport is lost as well, whoever ends the stream.
+        let buffered = || {
+            let (wire, peer) = Wire::new();
+            let io = tokio::io::BufStream::new(wire);
+            (WebSocketStream::after_handshake(io, role, Config::new()), peer)
+        };
+        let (mut shut_down, one) = buffered();
+        let (mut closed, other) = buffered();
+        for (stream, peer) in [(&mut shut_down, one), (&mut closed, other)] {
+            in_time(stream.write_all(b"payload")).await.unwrap();
+            peer.send(&frames::close_to(role, 1000, ""));
+            peer.fail_writes(ErrorKind::BrokenPipe);
+        }
+        let error = in_time(shut_down.shutdown()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        let error = in_time(closed.close(1000, "")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+}
+
+#[test]
+fn a_close_reads_on_while_payload_waits_for_the_transport() {
+    for role in ROLES {
+        for half_close in [false, true] {
+            let (mut stream, peer) = stream(role, Config::new().half_close(half_close));
+            peer.take_only(3);
+            assert_ready_ok!(task::spawn(stream.write_all(b"payload")).poll());
+            let mut close = task::spawn(stream.close(4000, "enough"));
+            assert_pending!(close.poll());
+            // The peer's Close comes while ours is behind the payload, with more than it may hold.
+            peer.send(&frames::to(role, BINARY, &bytes(100_000)));
+            peer.send(&frames::close_to(role, 1000, ""));
+            for _ in 0..10 {
+                assert_pending!(close.poll());
+            }
+            assert_eq!(peer.unread(), 0, "what comes is dropped");
+            peer.take_all();
+            assert!(close.is_woken());
+            assert_ready_ok!(close.poll());
+            let frames = peer.frames();
+            assert_eq!(frames::payload(&frames), b"payload");
+            close_payload(&frames);
+        }
     }
 }
 

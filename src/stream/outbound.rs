@@ -39,13 +39,11 @@ pub(super) struct Outbound {
     state: State,
     /// Why the transport is lost, if the writer was not told yet.
     error: Option<io::Error>,
-    /// Bytes of our Close, once it is queued: the last ones of the buffer, until they are sent.
-    close_size: u8,
     /// Whether the transport took nothing when it was asked last.
     pub(super) busy: bool,
     /// Whether a control frame may still be in a buffer of the transport.
     unflushed: bool,
-    /// Whether payload may.
+    /// Whether payload waits here or may still be in a buffer of the transport.
     pub(super) unflushed_payload: bool,
     /// Whether our frames are masked.
     pub(super) masked: bool,
@@ -80,7 +78,6 @@ impl Outbound {
             ping: false,
             state: State::Open,
             error: None,
-            close_size: 0,
             busy: false,
             unflushed: false,
             unflushed_payload: false,
@@ -100,6 +97,11 @@ impl Outbound {
         self.state == State::Open
     }
 
+    /// Whether the transport is lost.
+    pub(super) fn is_failed(&self) -> bool {
+        self.state == State::Failed
+    }
+
     /// Whether our Close was sent or queued, and the transport works.
     #[inline]
     pub(super) fn is_closing(&self) -> bool {
@@ -112,19 +114,18 @@ impl Outbound {
         self.is_closing() && self.buffer.is_empty()
     }
 
-    /// Whether this error means that nobody is left to take our Close, and nothing else is lost by it,
-    /// as payload was flushed before: then our Close counts as handed over. To end a direction that
-    /// nobody reads is no error on TCP either. A peer that has sent its own Close may have left without
-    /// waiting for ours; if it hasn't, the reader learns that.
+    /// Whether this error means that nobody is left to take our Close, and no payload is lost by it:
+    /// then our Close counts as handed over. To end a direction that nobody reads is no error on TCP
+    /// either. A peer that has sent its own Close may have left without waiting for ours; if it hasn't,
+    /// the reader learns that.
     pub(super) fn gives_up_close(&mut self, error: &io::Error) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-        let left = self.buffer.len() - self.sent;
-        let given_up = self.is_closing()
-            && (1..=usize::from(self.close_size)).contains(&left)
-            && matches!(
-                error.kind(),
-                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected
-            );
+        let has_left =
+            matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected);
+        let given_up = has_left
+            && self.is_closing()
+            && !self.is_close_handed_over()
+            && !self.unflushed_payload;
         if given_up {
             trace::write_failed(error);
             self.buffer = Vec::new();
@@ -217,9 +218,7 @@ impl Outbound {
             payload.extend(code.to_be_bytes());
             payload.extend(reason.bytes());
         }
-        let before = self.buffer.len() - self.sent;
         self.append_control(OpCode::Close, &payload);
-        self.close_size = (self.buffer.len() - self.sent - before) as u8;
         trace::closing(code, reason);
     }
 

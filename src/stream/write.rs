@@ -57,22 +57,34 @@ impl Engine {
     ) -> Poll<io::Result<()>> {
         self.check_transport()?;
         self.check_code_point()?;
-        // So that an error is that of payload, or of the Close alone.
-        if self.outbound.is_open() && self.outbound.unflushed_payload {
-            ready!(self.poll_flush(io.as_mut(), cx))?;
-        }
         // In half-close mode this is also the answer to the peer's Close, and has its code.
         let code = self.inbound.close_frame().map_or(Some(NORMAL), CloseFrame::number);
-        self.outbound.queue_close(code, "");
-        let settled = ready!(self.poll_settle(io.as_mut(), cx, Side::Writer));
-        match &settled {
-            Err(error) if self.outbound.gives_up_close(error) => return Poll::Ready(Ok(())),
-            Err(_) if self.outbound.is_close_handed_over() && self.peer_spoke(io) => {
-                return Poll::Ready(Ok(()));
-            }
-            _ => {}
+        let sent = ready!(self.poll_send_close(io.as_mut(), cx, code, ""));
+        if sent.is_err() && self.outbound.is_close_handed_over() && self.peer_spoke(io) {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(self.settled(settled))
+        Poll::Ready(self.settled(sent))
+    }
+
+    /// Sends our Close, after everything that was accepted.
+    fn poll_send_close<S: AsyncWrite>(
+        &mut self,
+        mut io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        code: Option<u16>,
+        reason: &str,
+    ) -> Poll<io::Result<()>> {
+        // Payload by itself, so that an error is either the loss of it or that of the Close.
+        if self.outbound.is_open() && self.outbound.unflushed_payload {
+            let (outbound, mut half) = self.write_half(io.as_mut(), Side::Writer);
+            ready!(outbound.poll_flush(&mut half, cx))?;
+        }
+        self.outbound.queue_close(code, reason);
+        let settled = ready!(self.poll_settle(io, cx, Side::Writer));
+        Poll::Ready(match settled {
+            Err(error) if self.outbound.gives_up_close(&error) => Ok(()),
+            settled => settled,
+        })
     }
 
     /// Whether the peer's Close has come, or something of the peer's is there to read.
@@ -104,19 +116,17 @@ impl Engine {
             self.check_transport()?;
         }
         self.check_code_point()?;
-        self.outbound.queue_close(Some(code), reason);
-        let settled = match self.poll_settle(io.as_mut(), cx, Side::Writer) {
+        let sent = match self.poll_send_close(io.as_mut(), cx, Some(code), reason) {
             Poll::Pending => false,
             // Whether it arrived is what the peer's Close tells.
             Poll::Ready(Err(_)) if self.outbound.is_close_handed_over() => true,
-            Poll::Ready(Err(error)) if self.outbound.gives_up_close(&error) => true,
-            Poll::Ready(settled) => {
-                self.settled(settled)?;
+            Poll::Ready(sent) => {
+                self.settled(sent)?;
                 true
             }
         };
         let end = ready!(self.poll_drop_payload(io.as_mut(), cx))?;
-        if !settled && self.outbound.is_closing() {
+        if !sent && !self.outbound.is_failed() {
             return Poll::Pending;
         }
         let ended = self.poll_end_transport(io, cx, Side::Writer);

@@ -104,6 +104,11 @@ impl Peer {
         self.change_reads(|state| state.incoming.extend(bytes));
     }
 
+    /// Bytes that nobody has read yet.
+    pub(crate) fn unread(&self) -> usize {
+        self.state().incoming.len()
+    }
+
     /// Ends the transport without more ado.
     pub(crate) fn end(&self) {
         self.change_reads(|state| state.ended = true);
