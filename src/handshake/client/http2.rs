@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// How long a server may be silent before it is pinged, and how long it may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -87,8 +87,8 @@ impl Http2 {
         builder.initial_max_send_streams(0);
         builder
             .timer(TokioTimer::new())
-            .keep_alive_interval(PATIENCE)
-            .keep_alive_timeout(PATIENCE)
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
         let (publish, state) = watch::channel(State::Connecting);

@@ -3,9 +3,11 @@
 use super::{Builder, Connected, HandshakeError, Http2};
 use std::{
     fmt,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
-use tokio::sync::Mutex;
 
 /// HTTP/2 connections to one server that WebSockets take in turns: each is made when it is first
 /// needed, and made anew when it has ended.
@@ -22,11 +24,51 @@ use tokio::sync::Mutex;
 /// ```
 pub struct Http2Pool {
     builder: Builder,
-    connections: Box<[Slot]>,
+    slots: Box<[Slot]>,
     turn: AtomicUsize,
 }
 
-type Slot = Mutex<Option<Http2>>;
+/// Where one of the connections is, once it is made.
+#[derive(Default)]
+struct Slot {
+    connection: Mutex<Option<Http2>>,
+    /// Held by who makes it.
+    making: tokio::sync::Mutex<()>,
+}
+
+impl Slot {
+    /// The connection, unless it is known to have ended.
+    fn get(&self) -> Option<Http2> {
+        self.lock().clone().filter(|connection| !connection.is_closed())
+    }
+
+    /// The connection, and whether it was made now.
+    async fn get_or_make(&self, builder: &Builder) -> Result<(Http2, bool), HandshakeError> {
+        if let Some(connection) = self.get() {
+            return Ok((connection, false));
+        }
+        let _making = self.making.lock().await;
+        // Somebody else may have been faster.
+        if let Some(connection) = self.get() {
+            return Ok((connection, false));
+        }
+        let connection = builder.connect_http2().await?;
+        *self.lock() = Some(connection.clone());
+        Ok((connection, true))
+    }
+
+    /// Lets nobody take this connection any more.
+    fn discard(&self, connection: &Http2) {
+        let mut slot = self.lock();
+        if slot.as_ref().is_some_and(|other| other.is_same(connection)) {
+            *slot = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Http2>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Http2Pool {
     /// WebSockets as this builder opens them, on this many connections, at least one.
@@ -34,8 +76,8 @@ impl Http2Pool {
     /// One connection carries as many as the server allows at a time, and no more data than one TCP
     /// connection does.
     pub fn new(builder: Builder, connections: usize) -> Self {
-        let connections = (0..connections.max(1)).map(|_| Mutex::default()).collect();
-        Self { builder, connections, turn: AtomicUsize::new(0) }
+        let slots = (0..connections.max(1)).map(|_| Slot::default()).collect();
+        Self { builder, slots, turn: AtomicUsize::new(0) }
     }
 
     /// Opens a WebSocket on the connection whose turn it is.
@@ -55,46 +97,32 @@ impl Http2Pool {
     ///
     /// Dropping the future gives up this WebSocket only.
     pub async fn open(&self) -> Result<Connected, HandshakeError> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let slot = &self.connections[turn];
-        let opened = tokio::time::timeout(self.builder.timeout, async {
-            let (connection, is_new) = self.connection(slot).await?;
-            match self.builder.http2(&connection).await {
-                Err(HandshakeError::ConnectionClosed | HandshakeError::Http(_)) if !is_new => {
-                    discard(slot, &connection).await;
-                    let (connection, _) = self.connection(slot).await?;
-                    self.builder.http2(&connection).await
-                }
-                opened => opened,
-            }
-        });
-        match opened.await {
-            Ok(Err(HandshakeError::TimedOut)) | Err(_) => {
-                // Whoever is making a connection keeps the slot until it is made.
-                if let Ok(mut slot) = slot.try_lock() {
-                    *slot = None;
-                }
-                Err(HandshakeError::TimedOut)
-            }
-            Ok(opened) => opened,
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        let slot = &self.slots[turn];
+        let mut used = None;
+        let opened = tokio::time::timeout(self.builder.timeout, self.open_on(slot, &mut used));
+        let opened = opened.await.unwrap_or(Err(HandshakeError::TimedOut));
+        if let (Err(HandshakeError::TimedOut), Some(connection)) = (&opened, used) {
+            slot.discard(&connection);
         }
+        opened
     }
 
-    /// A connection that isn't known to have ended, and whether it was made now.
-    async fn connection(&self, slot: &Slot) -> Result<(Http2, bool), HandshakeError> {
-        let mut slot = slot.lock().await;
-        match &*slot {
-            Some(connection) if !connection.is_closed() => Ok((connection.clone(), false)),
-            _ => Ok((slot.insert(self.builder.connect_http2().await?).clone(), true)),
+    async fn open_on(
+        &self,
+        slot: &Slot,
+        used: &mut Option<Http2>,
+    ) -> Result<Connected, HandshakeError> {
+        let (connection, is_new) = slot.get_or_make(&self.builder).await?;
+        let connection = used.insert(connection);
+        match self.builder.http2(connection).await {
+            Err(HandshakeError::ConnectionClosed | HandshakeError::Http(_)) if !is_new => {
+                slot.discard(connection);
+                *connection = slot.get_or_make(&self.builder).await?.0;
+                self.builder.http2(connection).await
+            }
+            opened => opened,
         }
-    }
-}
-
-/// Lets nobody else take this connection.
-async fn discard(slot: &Slot, connection: &Http2) {
-    let mut slot = slot.lock().await;
-    if slot.as_ref().is_some_and(|other| other.is_same(connection)) {
-        *slot = None;
     }
 }
 
@@ -102,7 +130,7 @@ impl fmt::Debug for Http2Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http2Pool")
             .field("builder", &self.builder)
-            .field("connections", &self.connections.len())
+            .field("connections", &self.slots.len())
             .finish_non_exhaustive()
     }
 }
