@@ -25,8 +25,12 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a client may take to ask, may say nothing over HTTP/2, and may take to answer a ping.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a client may take to its first request, and with the head of each one over HTTP/1.1.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may be silent over HTTP/2 before it is pinged, and how long it may take to
+/// answer.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Streams of HTTP/2 that a client may have open at a time.
 const MAX_STREAMS: u32 = 1000;
@@ -80,15 +84,15 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let mut http = auto::Builder::new(TokioExecutor::new());
     Windows::default().apply_to_server(&mut http);
-    http.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_TIMEOUT);
     http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PATIENCE)
-        .keep_alive_timeout(PATIENCE)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
         .max_concurrent_streams(MAX_STREAMS);
     let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
@@ -98,7 +102,7 @@ where
     });
     let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
     // hyper's times begin once it knows which version of HTTP it is.
-    let mut deadline = pin!(sleep(PATIENCE));
+    let mut deadline = pin!(sleep(REQUEST_TIMEOUT));
     poll_fn(|cx| {
         if let Poll::Ready(served) = serving.as_mut().poll(cx) {
             return Poll::Ready(served.map_err(io_error));
