@@ -6,7 +6,7 @@ use crate::{
         frames::{self, BINARY},
     },
     http::Stream,
-    leftovers::leaves_nothing,
+    leftovers::{alone, leaves_nothing},
     pattern::BOUND,
 };
 use bytes::Bytes;
@@ -226,8 +226,14 @@ fn an_abrupt_goaway_is_an_error_of_every_stream() {
 }
 
 /// `src/handshake/transport.rs`: 30 seconds, on time that is paused.
-#[tokio::test(start_paused = true)]
-async fn a_dropped_stream_that_the_server_never_ends_lingers_for_30_seconds() {
+#[test]
+fn a_dropped_stream_that_the_server_never_ends_lingers_for_30_seconds() {
+    let _alone = alone();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap().block_on(linger());
+}
+
+async fn linger() {
     let (client, server): (DuplexStream, DuplexStream) = duplex(1 << 20);
     let (http2, mut server) = Server::serve(client, server).await;
     let (mut stream, (mut sends, mut receives)) = server.open(&http2).await;
