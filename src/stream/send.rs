@@ -27,9 +27,12 @@ const TINY_FRAME: usize = 512;
 /// Frames up to this size are put together in a small piece of the stack.
 const SMALL_FRAME: usize = 2 * 1024;
 
-/// What is copied of a large frame at a time: a power of two of payload goes out with its head, and
-/// leaves nothing for a write of a few bytes.
-const LARGE_PIECE: usize = MAX_TRANSPORT_WRITE + 32;
+/// What is copied of a large frame at a time for a transport that takes vectored writes, as TCP does:
+/// a packet on loopback, which holds 65 483 bytes. What is a little more makes two of it.
+const PIECE: usize = 65_280;
+
+/// As much more goes out with the last piece, rather than by itself.
+const SMALL_REST: usize = 4 * 1024;
 
 /// Slices that are handed to the transport at once; a write with more of them is copied.
 const MAX_SLICES: usize = 16;
@@ -137,9 +140,9 @@ impl Outbound {
         self.poll_send_copy(half, cx, frame)
     }
 
-    /// Copies the frame, masking it on the way, and sends the copy, some 64 KiB at a time. The copy
-    /// is on the stack, so that no stream has to own memory for it; only here, so that nothing else
-    /// needs as much of it.
+    /// Copies the frame, masking it on the way, and sends the copy, in pieces. The copy is on the
+    /// stack, so that no stream has to own memory for it; only here, so that nothing else needs as
+    /// much of it.
     #[inline(never)]
     fn poll_send_copy<S: AsyncWrite>(
         &mut self,
@@ -147,13 +150,16 @@ impl Outbound {
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut scratch = Scratch::<LARGE_PIECE>::new();
+        let mut scratch = Scratch::<{ PIECE + SMALL_REST }>::new();
         let mut copy = scratch.buf();
-        let vectored = half.io.is_write_vectored();
-        let piece = if vectored { LARGE_PIECE } else { MAX_TRANSPORT_WRITE };
+        let (piece, rest) = match half.io.is_write_vectored() {
+            true => (PIECE, SMALL_REST),
+            false => (MAX_TRANSPORT_WRITE, 0),
+        };
         let mut sent = 0;
         loop {
-            let end = frame.size().min(sent + piece);
+            let left = frame.size() - sent;
+            let end = if left <= piece + rest { frame.size() } else { sent + piece };
             copy.clear();
             frame.copy(sent..end, &mut copy);
             match half.poll_write(cx, copy.filled()) {
