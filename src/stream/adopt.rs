@@ -41,7 +41,8 @@ pub(super) enum Rest {
 }
 
 pub(super) fn take_apart<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocket<S>) -> Parts<S> {
-    let sentinel = Sentinel { payload: random(), asked: Cell::new(false) };
+    let payload = [(); 4].map(|()| random());
+    let sentinel = Sentinel { payload, asked: Cell::new(false) };
     let written = RefCell::new(Vec::new());
     let transport = Cell::new(None);
     let (read, write) = ws.split(|io| {
@@ -129,7 +130,7 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 
 /// Stands for the end of what the socket has read: a pong that no peer can guess.
 struct Sentinel {
-    payload: [u8; 16],
+    payload: [[u8; 4]; 4],
     /// Whether the socket has asked for bytes.
     asked: Cell<bool>,
 }
@@ -138,12 +139,12 @@ impl Sentinel {
     fn bytes(&self) -> [u8; 18] {
         let mut bytes = [0; 18];
         bytes[..2].copy_from_slice(&[0x8a, 16]);
-        bytes[2..].copy_from_slice(&self.payload);
+        bytes[2..].copy_from_slice(self.payload.as_flattened());
         bytes
     }
 
     fn is(&self, frame: &Frame<'_>) -> bool {
-        frame.opcode == OpCode::Pong && frame.payload == self.payload.as_slice()
+        frame.opcode == OpCode::Pong && frame.payload == self.payload.as_flattened()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bytes that nobody can predict (RFC 6455 section 10.3).
 
-use rand::{Rng, SeedableRng, distributions::Standard, prelude::Distribution, rngs::StdRng};
+use rand::{RngCore, SeedableRng, rngs::StdRng};
 use std::cell::RefCell;
 
 thread_local! {
@@ -9,9 +9,8 @@ thread_local! {
     static GENERATOR: RefCell<StdRng> = RefCell::new(StdRng::from_entropy());
 }
 
-pub(super) fn random<T>() -> T
-where
-    Standard: Distribution<T>,
-{
-    GENERATOR.with_borrow_mut(|generator| generator.r#gen())
+/// One word of the generator. `rand` would take one for each byte of an array.
+#[inline]
+pub(super) fn random() -> [u8; 4] {
+    GENERATOR.with_borrow_mut(|generator| generator.next_u32().to_ne_bytes())
 }
