@@ -82,6 +82,7 @@ impl Engine {
     }
 
     /// Takes the transport's bytes, at least one, and returns how many of payload are at their front.
+    #[inline]
     pub(super) fn receive(&mut self, chunk: &mut [u8]) -> usize {
         if let Some(keep_alive) = &mut self.keep_alive {
             keep_alive.as_mut().heard();
@@ -103,9 +104,14 @@ impl Engine {
     /// the application writes in answer to bytes before a Close goes out before our own.
     #[inline]
     pub(super) fn come_to_end(&mut self) {
-        let Some(end) = self.inbound.coming.take() else {
-            return;
-        };
+        if let Some(end) = self.inbound.coming {
+            self.inbound.coming = None;
+            self.end(end);
+        }
+    }
+
+    #[cold]
+    fn end(&mut self, end: End) {
         self.inbound.end = Some(end);
         // Whoever waits to write may have nothing to wait for any more.
         self.wakers.wake_writer();
@@ -164,10 +170,13 @@ impl Engine {
     /// (RFC 6455 section 7.1.1), and on whoever fails the connection (section 7.1.7).
     #[inline]
     fn must_end_transport(&self) -> bool {
-        let first = match self.inbound.end {
-            Some(End::Closed | End::Aborted) => self.role == Role::Server,
-            Some(End::Violation(_) | End::HandedOverInFrame) => true,
-            Some(End::Truncated | End::Silent | End::Failed(_)) | None => false,
+        let Some(end) = self.inbound.end else {
+            return false;
+        };
+        let first = match end {
+            End::Closed | End::Aborted => self.role == Role::Server,
+            End::Violation(_) | End::HandedOverInFrame => true,
+            End::Truncated | End::Silent | End::Failed(_) => false,
         };
         first && self.outbound.is_closing() && !self.transport_ended
     }
@@ -234,9 +243,13 @@ impl Engine {
         io: Pin<&mut S>,
         cx: &mut Context<'_>,
     ) {
-        if self.outbound.is_settled() && !self.must_end_transport() {
-            return;
+        if !self.outbound.is_settled() || self.must_end_transport() {
+            self.settle_without_waiting(io, cx);
         }
+    }
+
+    #[inline(never)]
+    fn settle_without_waiting<S: AsyncWrite>(&mut self, io: Pin<&mut S>, cx: &mut Context<'_>) {
         match self.poll_settle(io, cx, Side::Reader) {
             // The peer may have ended the transport because it has our Close; if not, that it
             // doesn't send its own tells.

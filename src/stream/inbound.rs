@@ -139,20 +139,31 @@ impl Inbound {
 
     /// Decodes a chunk of the transport's bytes in place, one event at a time. Returns the bytes
     /// of payload at its front.
+    #[inline]
     pub(super) fn decode(
+        &mut self,
+        chunk: &mut [u8],
+        on_event: impl FnMut(&mut Self, Event),
+    ) -> usize {
+        let payload = if self.decoder.only_payload(chunk) {
+            chunk.len()
+        } else {
+            self.decode_frames(chunk, on_event)
+        };
+        self.bytes += payload as u64;
+        payload
+    }
+
+    #[inline(never)]
+    fn decode_frames(
         &mut self,
         chunk: &mut [u8],
         mut on_event: impl FnMut(&mut Self, Event),
     ) -> usize {
         let mut at = Cursor::default();
-        if self.decoder.only_payload(chunk) {
-            at.write = chunk.len();
-        } else {
-            while let Some(event) = self.decoder.decode(chunk, &mut at) {
-                on_event(self, event);
-            }
+        while let Some(event) = self.decoder.decode(chunk, &mut at) {
+            on_event(self, event);
         }
-        self.bytes += at.write as u64;
         at.write
     }
 
