@@ -241,7 +241,7 @@ impl Builder {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         self.open("HTTP/2", async {
-            sender.ready().await?;
+            sender.ready().await.map_err(HandshakeError::http)?;
             self.extended_connect(|request| sender.send_request(request.map(|_| B::default())))
                 .await
         })
@@ -254,12 +254,13 @@ impl Builder {
     {
         let key = headers::new_key();
         let request = self.http1_request(&key)?;
-        let (mut sender, connection) = conn::http1::handshake(TokioIo::new(io)).await?;
+        let (mut sender, connection) =
+            conn::http1::handshake(TokioIo::new(io)).await.map_err(HandshakeError::http)?;
         // It ends with the response, or passes the transport on; its errors are the response's.
         tokio::spawn(connection.with_upgrades());
-        let response = sender.send_request(request).await?;
+        let response = sender.send_request(request).await.map_err(HandshakeError::http)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Refusal::read(response).await.into());
+            return Err(HandshakeError::refused(Refusal::read(response).await));
         }
         check_http1_response(response.headers(), &key)?;
         let config = self.check_negotiation(response.headers())?;
@@ -281,10 +282,10 @@ impl Builder {
     where
         F: Future<Output = hyper::Result<Response<Incoming>>>,
     {
-        let response = send(self.http2_request()?).await?;
+        let response = send(self.http2_request()?).await.map_err(HandshakeError::http)?;
         // hyper gives the stream for this status only, of all that RFC 9110 allows.
         if response.status() != StatusCode::OK {
-            return Err(Refusal::read(response).await.into());
+            return Err(HandshakeError::refused(Refusal::read(response).await));
         }
         let config = self.check_negotiation(response.headers())?;
         let (parts, upgraded) = upgrade(response).await?;
@@ -424,7 +425,7 @@ async fn upgrade(
     let on_upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
     drop(body);
     let on_upgrade = on_upgrade.ok_or(HandshakeError::Upgrade)?;
-    let upgraded = on_upgrade.await?;
+    let upgraded = on_upgrade.await.map_err(HandshakeError::http)?;
     Ok((Response::from_parts(parts, ()), upgraded))
 }
 

@@ -3,7 +3,6 @@
 use super::{Builder, Connected, HandshakeError, Http2, is_encrypted};
 use crate::trace;
 use hyper::Uri;
-use std::{io, sync::Arc};
 use tokio::net::TcpStream;
 
 impl Builder {
@@ -67,8 +66,8 @@ impl Builder {
     pub(super) async fn connect_tcp(&self, port: u16) -> Result<TcpStream, HandshakeError> {
         let uri = self.uri()?;
         let port = uri.port_u16().unwrap_or(port);
-        let tcp = TcpStream::connect((host(uri)?, port)).await?;
-        tcp.set_nodelay(true)?;
+        let tcp = TcpStream::connect((host(uri)?, port)).await.map_err(HandshakeError::connect)?;
+        tcp.set_nodelay(true).map_err(HandshakeError::connect)?;
         Ok(tcp)
     }
 
@@ -87,10 +86,4 @@ impl Builder {
 pub(super) fn host(uri: &Uri) -> Result<&str, HandshakeError> {
     let host = uri.host().ok_or(HandshakeError::Uri)?;
     Ok(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
-}
-
-impl From<io::Error> for HandshakeError {
-    fn from(error: io::Error) -> Self {
-        HandshakeError::Connect(Arc::new(error))
-    }
 }

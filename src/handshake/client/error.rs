@@ -52,6 +52,19 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    pub(super) fn http(error: hyper::Error) -> Self {
+        HandshakeError::Http(Arc::new(error))
+    }
+
+    #[cfg(feature = "connect")]
+    pub(super) fn connect(error: io::Error) -> Self {
+        HandshakeError::Connect(Arc::new(error))
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        HandshakeError::Refused(Arc::new(refusal))
+    }
+
     /// The kind of the [`io::Error`] that this error turns into.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
@@ -77,18 +90,6 @@ impl HandshakeError {
 impl From<HandshakeError> for io::Error {
     fn from(error: HandshakeError) -> Self {
         io::Error::new(error.kind(), error)
-    }
-}
-
-impl From<hyper::Error> for HandshakeError {
-    fn from(error: hyper::Error) -> Self {
-        HandshakeError::Http(Arc::new(error))
-    }
-}
-
-impl From<Refusal> for HandshakeError {
-    fn from(refusal: Refusal) -> Self {
-        HandshakeError::Refused(Arc::new(refusal))
     }
 }
 

@@ -90,7 +90,8 @@ impl Http2 {
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true);
-        let (sender, connection) = builder.handshake(TokioIo::new(io)).await?;
+        let made = builder.handshake(TokioIo::new(io)).await;
+        let (sender, connection) = made.map_err(HandshakeError::http)?;
         let (publish, state) = watch::channel(State::Connecting);
         tokio::spawn(drive(connection, progress, publish));
         Ok(Self { sender, state })
@@ -113,9 +114,8 @@ impl Http2 {
 
     /// Whether the connection has ended, or is known to take no more requests.
     ///
-    /// After a server's GOAWAY it becomes so only when the last stream has ended, or when a request
-    /// has been refused: then that request was the first to learn of it, and can be sent on another
-    /// connection.
+    /// After a server's GOAWAY it becomes so only when the last stream has ended, or when a request or
+    /// two have been refused: they were the first to learn of it, and can be sent on another connection.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed() || matches!(*self.state.borrow(), State::Ended(_))
     }

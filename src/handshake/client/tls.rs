@@ -50,13 +50,14 @@ impl Builder {
     async fn tls_stream(&self, alpn: &[&[u8]]) -> Result<TlsStream<TcpStream>, HandshakeError> {
         let mut config = match &self.tls {
             Some(config) => ClientConfig::clone(config),
-            None => platform_config().map_err(io::Error::other)?,
+            None => platform_config()
+                .map_err(|error| HandshakeError::connect(io::Error::other(error)))?,
         };
         config.alpn_protocols = alpn.iter().map(|version| version.to_vec()).collect();
         let name = ServerName::try_from(host(self.uri()?)?).map_err(|_| HandshakeError::Uri)?;
         let tcp = self.connect_tcp(443).await?;
         let connector = TlsConnector::from(Arc::new(config));
-        let io = connector.connect(name.to_owned(), tcp).await?;
+        let io = connector.connect(name.to_owned(), tcp).await.map_err(HandshakeError::connect)?;
         trace::tls_agreed(io.get_ref().1.alpn_protocol());
         Ok(io)
     }
