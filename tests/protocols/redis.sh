@@ -12,17 +12,22 @@ wait_for 10 sh -c "redis-cli -p $port ping | grep -q PONG"
 } | tr ' ' _ >"$work/values"
 count=$(wc -l <"$work/values")
 
+# fill_list WHO COMMAND...: has the command send all values in one go, one command each.
+fill_list() {
+    local who=$1
+    shift
+    judge flushall >/dev/null
+    sed 's/^/rpush list /' "$work/values" | "$@" >"$work/replies" || fail "redis: $who: rpush"
+    seq "$count" >"$work/expected"
+    same "redis: $who: replies" "$work/expected" "$work/replies"
+    judge lrange list 0 -1 >"$work/stored"
+    same "redis: $who: values" "$work/values" "$work/stored"
+}
+
 for door in "${doors[@]}"; do
     "open_$door" "$port"
     example=(timeout 60 "$bin/redis" "$url" "${headers[@]}")
-    judge flushall >/dev/null
-
-    sed 's/^/rpush list /' "$work/values" | "${example[@]}" >"$work/replies" || fail "redis: rpush"
-    seq "$count" >"$work/expected"
-    same "redis: replies of pipelined commands, $door" "$work/expected" "$work/replies"
-    judge lrange list 0 -1 >"$work/stored"
-    same "redis: values, $door" "$work/values" "$work/stored"
-
+    fill_list "pipelined commands, $door" "${example[@]}"
     for number in $(seq 0 $((count - 1))); do echo "lindex list $number"; done |
         "${example[@]}" >"$work/replies" || fail "redis: lindex"
     same "redis: values read back, $door" "$work/values" "$work/replies"
@@ -44,13 +49,7 @@ open_tunnel "$port"
 for way in "${ways[@]}"; do
     enter "$port" "$way"
     remote=(timeout 60 redis-cli -p "$entrance")
-
-    judge flushall >/dev/null
-    sed 's/^/rpush list /' "$work/values" | "${remote[@]}" >"$work/replies" || fail "redis-cli: rpush"
-    seq "$count" >"$work/expected"
-    same "redis: redis-cli's replies, tunnel $way" "$work/expected" "$work/replies"
-    judge lrange list 0 -1 >"$work/stored"
-    same "redis: redis-cli's values, tunnel $way" "$work/values" "$work/stored"
+    fill_list "redis-cli, tunnel $way" "${remote[@]}"
     "${remote[@]}" lrange list 0 -1 >"$work/replies" || fail "redis-cli: lrange"
     same "redis: redis-cli reads them back, tunnel $way" "$work/values" "$work/replies"
 
