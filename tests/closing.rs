@@ -582,7 +582,7 @@ fn a_close_reads_on_while_payload_waits_for_the_transport() {
             assert_ready_ok!(close.poll());
             let frames = peer.frames();
             assert_eq!(frames::payload(&frames), b"payload");
-            close_payload(&frames);
+            assert_eq!(close_payload(&frames), [&4000u16.to_be_bytes()[..], b"enough"].concat());
         }
     }
 }

@@ -117,7 +117,11 @@ impl Engine {
         }
         self.check_code_point()?;
         let sent = match self.poll_send_close(io.as_mut(), cx, Some(code), reason) {
-            Poll::Pending => false,
+            Poll::Pending => {
+                // Before the peer's Close is read, which would be answered with the peer's code.
+                self.outbound.queue_close(Some(code), reason);
+                false
+            }
             // Whether it arrived is what the peer's Close tells.
             Poll::Ready(Err(_)) if self.outbound.is_close_handed_over() => true,
             Poll::Ready(sent) => {
