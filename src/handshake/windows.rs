@@ -39,29 +39,44 @@ impl Windows {
     pub const MANY: Self = Self { stream: 256 << 10, connection: 64 << 20, frame: 16 << 10 };
 
     /// Sets hyper-util's builder of servers for both versions of HTTP, and allows extended CONNECT.
+    ///
+    /// A value out of the range that HTTP/2 allows counts as the nearest one in it, here and below.
     pub fn apply_to_server<E>(self, http: &mut auto::Builder<E>) {
+        let Self { stream, connection, frame } = self.in_range();
         http.http2()
             .enable_connect_protocol()
-            .initial_stream_window_size(self.stream)
-            .initial_connection_window_size(self.connection)
-            .max_frame_size(self.frame);
+            .initial_stream_window_size(stream)
+            .initial_connection_window_size(connection)
+            .max_frame_size(frame);
     }
 
     /// The same for hyper's builder of HTTP/2 servers.
     pub fn apply_to_http2_server<E>(self, http2: &mut server::conn::http2::Builder<E>) {
+        let Self { stream, connection, frame } = self.in_range();
         http2
             .enable_connect_protocol()
-            .initial_stream_window_size(self.stream)
-            .initial_connection_window_size(self.connection)
-            .max_frame_size(self.frame);
+            .initial_stream_window_size(stream)
+            .initial_connection_window_size(connection)
+            .max_frame_size(frame);
     }
 
     /// Sets hyper's builder of HTTP/2 clients.
     pub fn apply_to_http2_client<E: Clone>(self, http2: &mut client::conn::http2::Builder<E>) {
+        let Self { stream, connection, frame } = self.in_range();
         http2
-            .initial_stream_window_size(self.stream)
-            .initial_connection_window_size(self.connection)
-            .max_frame_size(self.frame);
+            .initial_stream_window_size(stream)
+            .initial_connection_window_size(connection)
+            .max_frame_size(frame);
+    }
+
+    /// RFC 9113 section 6.5.2.
+    fn in_range(self) -> Self {
+        const MAX_WINDOW: u32 = (1 << 31) - 1;
+        Self {
+            stream: self.stream.min(MAX_WINDOW),
+            connection: self.connection.min(MAX_WINDOW),
+            frame: self.frame.clamp(1 << 14, (1 << 24) - 1),
+        }
     }
 }
 
