@@ -28,3 +28,6 @@ pub use handshake::{Transport, Windows, client, server};
 pub use protocol::violation::Violation;
 pub use stats::Stats;
 pub use stream::WebSocketStream;
+
+/// As long as anybody waits; a timer can't count further than its clock.
+const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(30 * 365 * 24 * 60 * 60);

@@ -5,8 +5,9 @@ mod common;
 
 use common::in_time;
 use fastwebsockets_stream::{
-    Config, Windows,
+    Config, PayloadType, WebSocketStream, Windows,
     client::{Builder, HandshakeError, Http2},
+    fastwebsockets::Role,
     server,
 };
 use http_body_util::{BodyExt, Full};
@@ -15,7 +16,7 @@ use std::{future::pending, io::ErrorKind, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy, copy_bidirectional, duplex, split},
     sync::{Notify, oneshot},
-    task::JoinHandle,
+    task::{JoinHandle, yield_now},
     time::{Instant, sleep, timeout},
 };
 
@@ -223,15 +224,62 @@ async fn a_stop_ends_an_idle_connection_of_either_version_and_one_that_asked_for
     in_time(served).await.unwrap().unwrap();
 }
 
+/// Asks for an upgrade at this path, of a server that is told to stop before its handler goes on.
+async fn upgrade_while_stopping(path: &str) -> (DuplexStream, JoinHandle<std::io::Result<()>>) {
+    let (mut client, theirs) = duplex(100_000);
+    let (asked, may_answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (stop, stopped) = oneshot::channel();
+    let serving = {
+        let (asked, may_answer) = (Arc::clone(&asked), Arc::clone(&may_answer));
+        let handle = move |request| {
+            let (asked, may_answer) = (Arc::clone(&asked), Arc::clone(&may_answer));
+            async move {
+                asked.notify_one();
+                may_answer.notified().await;
+                respond(request).await
+            }
+        };
+        tokio::spawn(async move {
+            server::Builder::new().serve_connection_until(theirs, handle, stopped).await
+        })
+    };
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    in_time(asked.notified()).await;
+    stop.send(()).unwrap();
+    // The connection's task sees that before its handler goes on.
+    yield_now().await;
+    may_answer.notify_one();
+    (client, serving)
+}
+
+/// Some clients take no other `Connection` header than "Upgrade" for an answer.
 #[tokio::test]
-async fn a_websocket_over_http1_outlives_the_stop_of_its_connection() {
-    let (http1, served, stop) = connect_until(server::Builder::new());
-    let builder = Builder::new("ws://server.example.com/");
-    let (mut stream, _) = in_time(builder.http1(http1)).await.unwrap();
-    in_time(served).await.unwrap().unwrap();
-    stop.send(()).unwrap_err();
+async fn a_stop_while_an_upgrade_is_being_answered_changes_nothing_about_it() {
+    let (mut client, serving) = upgrade_while_stopping("/").await;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(in_time(client.read_u8()).await.unwrap());
+    }
+    let answer = String::from_utf8(answer).unwrap().to_lowercase();
+    assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: upgrade\r\n"), "{answer}");
+    in_time(serving).await.unwrap().unwrap();
+    let mut stream = WebSocketStream::after_handshake(client, Role::Client, PayloadType::Binary);
     stream.write_all(b"hello").await.unwrap();
     in_time(stream.read_exact(&mut [0; 5])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_while_an_upgrade_is_being_refused_ends_the_connection_after_it() {
+    let (mut client, serving) = upgrade_while_stopping("/page").await;
+    let mut answer = Vec::new();
+    in_time(client.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.ends_with(b"a page"));
+    in_time(serving).await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,34 +305,66 @@ async fn times_are_as_they_were_set() {
         assert!(!served.is_finished());
     }
 
-    // A client that has asked, and then is silent: pinged after the one time, given up after both.
-    let http = server::Builder::new().keep_alive(short, 2 * short);
+    // A client that then is silent: pinged after the one time, given up after both.
+    let http = server::Builder::new().keep_alive(short, 3 * short);
     let (mut silent, served, _stop) = connect_until(http);
-    silent.write_all(PREFACE).await.unwrap();
     let began = Instant::now();
+    silent.write_all(PREFACE).await.unwrap();
+    while read_frame(&mut silent).await.0 != PING {}
+    let waited = began.elapsed();
+    assert!((short..short + Duration::from_secs(1)).contains(&waited), "{waited:?}");
     served.await.unwrap().unwrap_err();
     let waited = began.elapsed();
-    assert!((3 * short..3 * short + Duration::from_secs(1)).contains(&waited), "{waited:?}");
+    assert!((4 * short..4 * short + Duration::from_secs(1)).contains(&waited), "{waited:?}");
+}
+
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+
+/// The type and the payload of an HTTP/2 frame (RFC 9113 section 4.1).
+async fn read_frame(io: &mut DuplexStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 9];
+    io.read_exact(&mut head).await.unwrap();
+    let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    io.read_exact(&mut payload).await.unwrap();
+    (head[3], payload)
+}
+
+/// What a server of these options tells of itself: SETTINGS (RFC 9113 section 6.5.2, and RFC 8441
+/// section 3), and how much it adds to the first window of the connection.
+async fn announced(http: server::Builder) -> ([Option<u32>; 4], u32) {
+    let (mut client, _served, _stop) = connect_until(http);
+    client.write_all(PREFACE).await.unwrap();
+    let (kind, settings) = in_time(read_frame(&mut client)).await;
+    assert_eq!(kind, SETTINGS);
+    let value = |id: u16| {
+        let setting = settings.chunks(6).find(|setting| setting[..2] == id.to_be_bytes())?;
+        Some(u32::from_be_bytes(setting[2..].try_into().unwrap()))
+    };
+    // MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, and ENABLE_CONNECT_PROTOCOL.
+    let settings = [3, 4, 5, 8].map(value);
+    loop {
+        let (kind, more) = in_time(read_frame(&mut client)).await;
+        if kind == WINDOW_UPDATE {
+            return (settings, u32::from_be_bytes(more.try_into().unwrap()));
+        }
+    }
 }
 
 #[tokio::test]
 async fn the_limits_of_http2_are_as_they_were_set() {
     let windows = Windows { stream: 100_000, connection: 300_000, frame: 20_000 };
-    let http = server::Builder::new().windows(windows).max_streams(7);
-    let (mut client, _served, _stop) = connect_until(http);
-    client.write_all(PREFACE).await.unwrap();
-    let mut head = [0; 9];
-    in_time(client.read_exact(&mut head)).await.unwrap();
-    assert_eq!(head[3], 4, "SETTINGS (RFC 9113 section 6.5)");
-    let mut settings = vec![0; usize::from(head[2])];
-    in_time(client.read_exact(&mut settings)).await.unwrap();
-    let value = |id: u16| {
-        settings
-            .chunks(6)
-            .find(|setting| setting[..2] == id.to_be_bytes())
-            .map(|setting| u32::from_be_bytes(setting[2..].try_into().unwrap()))
-    };
-    // MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, and ENABLE_CONNECT_PROTOCOL.
-    let values = [3, 4, 5, 8].map(value);
-    assert_eq!(values, [Some(7), Some(100_000), Some(20_000), Some(1)]);
+    let announcement = announced(server::Builder::new().windows(windows).max_streams(7)).await;
+    let settings = [Some(7), Some(100_000), Some(20_000), Some(1)];
+    assert_eq!(announcement, (settings, 300_000 - 65_535));
+
+    // What can't be is the nearest that can.
+    let windows = Windows { stream: u32::MAX, connection: u32::MAX, frame: u32::MAX };
+    let (settings, more) = announced(server::Builder::new().windows(windows)).await;
+    assert_eq!(settings, [Some(1000), Some((1 << 31) - 1), Some((1 << 24) - 1), Some(1)]);
+    assert_eq!(more, (1 << 31) - 1 - 65_535);
+    let windows = Windows { stream: 0, connection: 300_000, frame: 0 };
+    let (settings, _) = announced(server::Builder::new().windows(windows)).await;
+    assert_eq!(settings, [Some(1000), Some(0), Some(16_384), Some(1)]);
 }

@@ -1,5 +1,6 @@
 //! Whether the peer is still there.
 
+use crate::FOR_EVER;
 use pin_project_lite::pin_project;
 use std::{
     future::Future,
@@ -15,9 +16,6 @@ const LAST_LOOK: Duration = Duration::from_millis(1);
 
 /// Whoever looks at a timer this much after it fired hasn't waited for it.
 const LATE: Duration = Duration::from_millis(100);
-
-/// As long as anybody waits; a timer can't count further than its clock.
-const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 pin_project! {
     #[project = Projection]

@@ -1,9 +1,10 @@
 //! Serving a connection on which WebSockets are opened.
 
-use crate::Windows;
+use crate::{FOR_EVER, Windows};
 use hyper::{
     Request, Response,
     body::{Body, Incoming},
+    header::UPGRADE,
     service::service_fn,
 };
 use hyper_util::{
@@ -16,7 +17,10 @@ use std::{
     future::{Future, pending, poll_fn},
     io,
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -25,11 +29,11 @@ use tokio::{
     time::sleep,
 };
 
+/// No client can be heard more often.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// How long a client may take to ask, be silent, and take to answer a ping, unless it is set.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// For ever: what is longer can't be added to a time everywhere.
-const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Serves one connection, over HTTP/1.1 or HTTP/2, whichever the client speaks, until it ends or all
 /// that is left of it is a WebSocket. TLS, if any, is the transport's, and should offer `h2` and
@@ -134,21 +138,23 @@ impl Builder {
         self
     }
 
-    /// How long a client may take to its first request, over both versions, and with the head of each
-    /// one over HTTP/1.1. Default: 30 seconds.
+    /// How long a client may take to its first request, over both versions, and over HTTP/1.1 from the
+    /// end of a response to the end of the next one's head, so it bounds an idle connection as well.
+    /// Default: 30 seconds.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout.min(NEVER);
+        self.request_timeout = timeout.min(FOR_EVER);
         self
     }
 
     /// How long nothing may come from a client over HTTP/2 before it is pinged (RFC 9113 section 6.7),
-    /// and how long it may take to answer. Default: 30 seconds each.
+    /// and how long it may take to answer. Default: 30 seconds each. At least a millisecond each;
+    /// `Duration::MAX` is never.
     ///
     /// It is the connection that is pinged, whatever its streams do. Over HTTP/1.1, and where a proxy
     /// is in between, [`Config::keep_alive`](crate::Config::keep_alive) is for that.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.keep_alive_interval = interval.min(NEVER);
-        self.keep_alive_timeout = timeout.min(NEVER);
+        self.keep_alive_interval = interval.clamp(SHORTEST, FOR_EVER);
+        self.keep_alive_timeout = timeout.clamp(SHORTEST, FOR_EVER);
         self
     }
 
@@ -158,8 +164,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// `TimedOut` if a request didn't come in time, and the kind of the transport's error, if that is
-    /// what ended it; otherwise `Other`. hyper's error is inside.
+    /// `TimedOut` if a request or the answer to a ping didn't come in time, and the kind of the
+    /// transport's error, if that is what ended it; otherwise `Other`. hyper's error is inside.
     ///
     /// # Cancel safety
     ///
@@ -175,18 +181,19 @@ impl Builder {
         self.serve_connection_until(io, handler, pending::<()>()).await
     }
 
-    /// [`serve_connection`](Self::serve_connection) that takes no further request once `stop` is
-    /// ready, and ends when those that it took have ended.
+    /// [`serve_connection`](Self::serve_connection) that tells the client to go once `stop` is ready,
+    /// and ends when what it has open has ended.
     ///
-    /// A client learns it over HTTP/2 by a GOAWAY (RFC 9113 section 6.8): what it has open goes on,
-    /// WebSockets included, for as long as they last, and the next WebSocket takes another connection.
-    /// Over HTTP/1.1 the connection is closed after the response that is under way. How long that may
-    /// take is for the caller to say: dropping the future ends it.
+    /// Over HTTP/2 the client gets a GOAWAY (RFC 9113 section 6.8). What it asks for until it has
+    /// acknowledged that is served; after that nothing is. What is open goes on, WebSockets included,
+    /// for as long as it lasts. Over HTTP/1.1 the connection is closed after the response that is under
+    /// way, unless it opens a WebSocket. How long all that may take is for the caller to say: dropping
+    /// the future ends it.
     ///
     /// # Errors and cancel safety
     ///
-    /// Those of `serve_connection`. Once `stop` was ready, only `TimedOut` is an error: what else
-    /// happens to the connection is one of the WebSockets that are still open on it.
+    /// Those of `serve_connection`. Once `stop` was ready, only `TimedOut` is an error: a client may be
+    /// the first to leave a connection that is being given up.
     pub async fn serve_connection_until<S, H, F, B>(
         &self,
         io: S,
@@ -201,25 +208,42 @@ impl Builder {
     {
         let http = self.http();
         let asked = AtomicBool::new(false);
-        let service = service_fn(|request| {
+        let upgrading = Arc::new(AtomicBool::new(false));
+        let service = service_fn(|request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            let response = handler(request);
-            async { Ok::<_, Infallible>(response.await) }
+            // There is no such header over HTTP/2, and over HTTP/1.1 one request at a time.
+            upgrading.store(request.headers().contains_key(UPGRADE), Ordering::Relaxed);
+            let (response, upgrading) = (handler(request), Arc::clone(&upgrading));
+            async move {
+                let response = response.await;
+                upgrading.store(false, Ordering::Relaxed);
+                Ok::<_, Infallible>(response)
+            }
         });
         let mut serving = pin!(http.serve_connection_with_upgrades(TokioIo::new(io), service));
         // hyper's times begin once it knows which version of HTTP it is.
         let mut deadline = pin!(sleep(self.request_timeout));
         let mut stop = pin!(stop);
-        let mut stopped = false;
+        let (mut stopped, mut told) = (false, false);
         poll_fn(|cx| {
-            if !stopped && stop.as_mut().poll(cx).is_ready() {
-                stopped = true;
-                serving.as_mut().graceful_shutdown();
-            }
-            if let Poll::Ready(served) = serving.as_mut().poll(cx) {
-                // Who isn't served any more may go first. And hyper-util calls it an error if it
-                // didn't know the version of HTTP yet.
-                return Poll::Ready(if stopped { Ok(()) } else { served.map_err(io_error) });
+            stopped = stopped || stop.as_mut().poll(cx).is_ready();
+            loop {
+                // hyper would add "close" to the Connection header of the response to an upgrade, where
+                // many clients expect nothing but "Upgrade".
+                let may_tell = !upgrading.load(Ordering::Relaxed);
+                if stopped && may_tell && !told {
+                    serving.as_mut().graceful_shutdown();
+                    told = true;
+                }
+                if let Poll::Ready(served) = serving.as_mut().poll(cx) {
+                    return Poll::Ready(match served.map_err(io_error) {
+                        Err(error) if stopped && error.kind() != io::ErrorKind::TimedOut => Ok(()),
+                        served => served,
+                    });
+                }
+                if told || !stopped || upgrading.load(Ordering::Relaxed) {
+                    break;
+                }
             }
             if asked.load(Ordering::Relaxed) {
                 return Poll::Pending;
