@@ -29,7 +29,7 @@ use tokio::{
     time::sleep,
 };
 
-/// No client can be heard more often.
+/// With less, a ping would follow upon a ping.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How long a client may take to ask, be silent, and take to answer a ping, unless it is set.
@@ -85,7 +85,7 @@ where
 /// ```
 /// use fastwebsockets_stream::{Windows, server};
 /// use hyper::{Request, Response, body::Incoming};
-/// use std::{future::Future, io, time::Duration};
+/// use std::{io, time::Duration};
 /// use tokio::net::TcpListener;
 ///
 /// async fn handle(request: Request<Incoming>) -> Response<String> {
