@@ -21,10 +21,11 @@
 //! ```
 //!
 //! [`serve_connection`] serves a connection with such a handler, and bounds the time to the first
-//! request; with a [`Builder`] it does so as you like, and until you say so. Other servers will do as well, if they serve with upgrades
-//! (`serve_connection_with_upgrades`), and over HTTP/2 with `enable_connect_protocol`;
-//! [`Windows::apply_to_server`](crate::Windows::apply_to_server) does that and sets windows that fill
-//! the path. axum's `serve` does the first two by itself; its route is one for any method.
+//! request; a [`Builder`] sets that time and other limits, and can stop gracefully. Other servers will
+//! do as well, if they serve with upgrades (`serve_connection_with_upgrades`), and over HTTP/2 with
+//! `enable_connect_protocol`; [`Windows::apply_to_server`](crate::Windows::apply_to_server) does that
+//! and sets windows that fill the path. axum's `serve` does the first two by itself; its route is one
+//! for any method.
 
 mod serve;
 

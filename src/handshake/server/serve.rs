@@ -39,7 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// that is left of it is a WebSocket. TLS, if any, is the transport's, and should offer `h2` and
 /// `http/1.1`.
 ///
-/// This is [`Builder::serve_connection`] with all defaults; [`Builder`] says what they are.
+/// This is [`Builder::serve_connection`], with its errors and its cancel safety, and with all defaults;
+/// [`Builder`] says what they are.
 ///
 /// ```
 /// use fastwebsockets_stream::{PayloadType, server};
@@ -64,8 +65,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///     }
 /// }
 /// ```
-///
-/// For its errors and its cancel safety see there.
 pub async fn serve_connection<S, H, F, B>(io: S, handler: H) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -228,22 +227,19 @@ impl Builder {
         poll_fn(|cx| {
             stopped = stopped || stop.as_mut().poll(cx).is_ready();
             loop {
-                // hyper would add "close" to the Connection header of the response to an upgrade, where
-                // many clients expect nothing but "Upgrade".
-                let may_tell = !upgrading.load(Ordering::Relaxed);
-                if stopped && may_tell && !told {
-                    serving.as_mut().graceful_shutdown();
-                    told = true;
-                }
                 if let Poll::Ready(served) = serving.as_mut().poll(cx) {
                     return Poll::Ready(match served.map_err(io_error) {
                         Err(error) if stopped && error.kind() != io::ErrorKind::TimedOut => Ok(()),
                         served => served,
                     });
                 }
-                if told || !stopped || upgrading.load(Ordering::Relaxed) {
+                // hyper would add "close" to the Connection header of the response to an upgrade, where
+                // many clients expect nothing but "Upgrade".
+                if !stopped || told || upgrading.load(Ordering::Relaxed) {
                     break;
                 }
+                serving.as_mut().graceful_shutdown();
+                told = true;
             }
             if asked.load(Ordering::Relaxed) {
                 return Poll::Pending;
