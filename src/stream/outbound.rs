@@ -182,7 +182,7 @@ impl Outbound {
             return;
         }
         let room = if self.busy { MAX_BEFORE_PONG } else { MAX_GATHERED };
-        if self.pong.is_none() && self.waiting() + MAX_HEAD + payload.as_slice().len() <= room {
+        if self.pong.is_none() && self.has_room(payload.as_slice().len(), room) {
             self.append_control(OpCode::Pong, payload.as_slice());
         } else {
             self.pong = Some(Box::new(payload));
@@ -256,13 +256,13 @@ impl Outbound {
     /// Whether a frame with this payload may join what waits for the transport.
     #[inline]
     pub(super) fn can_gather(&self, payload: usize) -> bool {
-        self.waiting() + MAX_HEAD + payload <= MAX_GATHERED
+        self.has_room(payload, MAX_GATHERED)
     }
 
-    /// Bytes that the transport has not taken yet.
+    /// Whether with this payload at most `most` bytes wait for the transport.
     #[inline]
-    fn waiting(&self) -> usize {
-        self.buffer.len() - self.sent
+    fn has_room(&self, payload: usize, most: usize) -> bool {
+        self.buffer.len() - self.sent + MAX_HEAD + payload <= most
     }
 
     /// Gives the buffer to the transport. What is sent is whole frames; a waiting pong goes
