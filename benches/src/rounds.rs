@@ -2,7 +2,7 @@
 //! doesn't change the ratio.
 
 use crate::{
-    cases::{Case, Entry, Look},
+    cases::{Case, Entry, Look, Turn},
     contestants::Kind,
 };
 use std::{io, time::Duration};
@@ -92,7 +92,7 @@ pub fn measure(case: &Case, rounds: usize) -> Outcomes {
         // Who begins changes, so that nobody always follows the same.
         for i in (0..count).map(|i| (i + round) % count) {
             let Ok(Some(operations)) = turns[i] else { continue };
-            let failed = match (&mut times[i], time(&case.entries[i], operations)) {
+            let failed = match (&mut times[i], time(&case.entries[i], operations, round)) {
                 (Ok(Some(times)), Ok(nanoseconds)) => {
                     times.push(nanoseconds);
                     continue;
@@ -109,12 +109,14 @@ pub fn measure(case: &Case, rounds: usize) -> Outcomes {
 
 /// Checks the contestant, and finds out how many operations are a turn.
 fn prepare(entry: &Entry, turn: Duration) -> io::Result<Option<u64>> {
-    if (entry.run)(CHECKED, Look::Thorough)?.is_none() {
+    let thorough = Turn { operations: CHECKED, look: Look::Thorough, round: 0 };
+    if (entry.run)(thorough)?.is_none() {
         return Ok(None);
     }
     let mut operations = 1;
     loop {
-        let time = (entry.run)(operations, Look::Sample)?.unwrap_or_default();
+        let sample = Turn { operations, look: Look::Sample, round: 0 };
+        let time = (entry.run)(sample)?.unwrap_or_default();
         if time * 4 >= turn || operations >= MOST {
             let turns = turn.as_secs_f64() / time.as_secs_f64().max(1e-9);
             return Ok(Some(((operations as f64 * turns) as u64).max(1)));
@@ -123,8 +125,9 @@ fn prepare(entry: &Entry, turn: Duration) -> io::Result<Option<u64>> {
     }
 }
 
-fn time(entry: &Entry, operations: u64) -> io::Result<f64> {
-    let time = (entry.run)(operations, Look::Sample)?.unwrap_or_default();
+fn time(entry: &Entry, operations: u64, round: usize) -> io::Result<f64> {
+    let turn = Turn { operations, look: Look::Sample, round };
+    let time = (entry.run)(turn)?.unwrap_or_default();
     Ok(time.as_nanos() as f64 / operations as f64)
 }
 

@@ -1,7 +1,7 @@
 //! Bytes that flow: one way, both ways, through a `BufWriter`.
 
 use super::{
-    Case, Look, Measure, MeasureStream, mask_name,
+    Case, Look, Measure, MeasureStream, Turn, mask_name,
     network::{self, Duplex, Http2, Network, Tcp, join},
     short,
 };
@@ -113,9 +113,10 @@ struct Flow<N> {
 }
 
 impl<N: Network> Measure for Flow<N> {
-    fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, round } = turn;
         let check = self.payload.check(look == Look::Thorough);
-        network::cpu_time::<N, _>(1, |mut pairs| {
+        network::cpu_time::<N, _>(1, round, |mut pairs| {
             let (client, server) = pairs.pop()?;
             let (from, to) = sender_first(self.masked, client, server);
             let (sender, receiver) = roles(self.masked);
@@ -135,9 +136,10 @@ struct Buffered<N> {
 }
 
 impl<N: Network> MeasureStream for Buffered<N> {
-    fn run<C: ByteStream>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, round } = turn;
         let check = self.payload.check(look == Look::Thorough);
-        network::cpu_time::<N, _>(1, |mut pairs| {
+        network::cpu_time::<N, _>(1, round, |mut pairs| {
             let (client, server) = pairs.pop()?;
             let (from, to) = sender_first(self.masked, client, server);
             let (sender, receiver) = roles(self.masked);
@@ -156,9 +158,10 @@ struct BothWays<N> {
 }
 
 impl<N: Network> MeasureStream for BothWays<N> {
-    fn run<C: ByteStream>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, round } = turn;
         let thorough = look == Look::Thorough;
-        network::cpu_time::<N, _>(1, |mut pairs| {
+        network::cpu_time::<N, _>(1, round, |mut pairs| {
             let (client, server) = pairs.pop()?;
             let client = C::stream(client, Role::Client, false)?;
             let server = C::stream(server, Role::Server, false)?;
@@ -219,10 +222,11 @@ struct TwoThreads {
 }
 
 impl Measure for TwoThreads {
-    fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, round } = turn;
         let check = self.payload.check(look == Look::Thorough);
         let (client, server) = network::runtime()?.block_on(async {
-            let (client, server) = network::pair::<Tcp>().await?;
+            let (client, server) = network::pair::<Tcp>(round).await?;
             io::Result::Ok((client.into_std()?, server.into_std()?))
         })?;
         let (from, to) = sender_first(self.masked, client, server);

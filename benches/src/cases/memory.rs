@@ -1,7 +1,7 @@
 //! The adapter's own cost: frames that are ready in memory, and a sink that takes everything. The
 //! bare transport is one memory copy here.
 
-use super::{Case, Look, Measure, MeasureStream, mask_name, short};
+use super::{Case, Look, Measure, MeasureStream, Turn, mask_name, short};
 use crate::{
     contestants::{ByteStream, Contestant, Kind, Link, Role},
     memory::{Memory, Written},
@@ -138,7 +138,8 @@ struct Read {
 }
 
 impl Measure for Read {
-    fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, .. } = turn;
         let memory = Memory::source(self.sent.source(C::KIND), self.piece);
         let text = self.sent.content.is_text();
         let Some(mut link) = C::link(memory, self.sent.receiver(), text) else {
@@ -169,7 +170,8 @@ struct Write {
 }
 
 impl Measure for Write {
-    fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, .. } = turn;
         let payload = self.sent.payload();
         let written = sink(look);
         let memory = Memory::sink(written.clone());
@@ -200,7 +202,8 @@ struct Vectored {
 }
 
 impl MeasureStream for Vectored {
-    fn run<C: ByteStream>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, .. } = turn;
         let payload = self.sent.payload();
         let written = sink(look);
         let memory = Memory::sink(written.clone());

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::{io, net::Ipv4Addr, time::Duration};
 use tokio::{
     io::{DuplexStream, duplex},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
     runtime::{Builder, Runtime},
     sync::mpsc,
     time::timeout,
@@ -26,18 +26,26 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How many bytes `tokio::io::duplex` holds.
 const DUPLEX: usize = 64 << 10;
 
+/// KiB that the kernel is asked to hold for each end of a TCP connection, by rounds. Left to itself
+/// it would decide by what has happened so far, for each contestant differently; and with any one
+/// size, some pattern of writes and reads just fits, and another just doesn't.
+const SOCKET_BUFFERS: [u32; 7] = [160, 256, 400, 640, 1024, 1600, 2500];
+
 /// Connects clients with servers. Everything ends with the runtime that it was called in.
 pub trait Network: Clone + Send + 'static {
     const NAME: &'static str;
     type Io: Transport;
 
     /// So many pairs of a client's and a server's end; over HTTP/2 on one connection.
-    fn connect(count: usize) -> impl Future<Output = io::Result<Vec<(Self::Io, Self::Io)>>> + Send;
+    fn connect(
+        count: usize,
+        round: usize,
+    ) -> impl Future<Output = io::Result<Vec<(Self::Io, Self::Io)>>> + Send;
 }
 
 /// One pair.
-pub async fn pair<N: Network>() -> io::Result<(N::Io, N::Io)> {
-    N::connect(1).await?.pop().ok_or_else(|| io::ErrorKind::NotConnected.into())
+pub async fn pair<N: Network>(round: usize) -> io::Result<(N::Io, N::Io)> {
+    N::connect(1, round).await?.pop().ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 #[derive(Clone)]
@@ -47,7 +55,7 @@ impl Network for Duplex {
     const NAME: &'static str = "duplex";
     type Io = DuplexStream;
 
-    async fn connect(count: usize) -> io::Result<Vec<(DuplexStream, DuplexStream)>> {
+    async fn connect(count: usize, _round: usize) -> io::Result<Vec<(DuplexStream, DuplexStream)>> {
         Ok((0..count).map(|_| duplex(DUPLEX)).collect())
     }
 }
@@ -59,11 +67,13 @@ impl Network for Tcp {
     const NAME: &'static str = "tcp";
     type Io = TcpStream;
 
-    async fn connect(count: usize) -> io::Result<Vec<(TcpStream, TcpStream)>> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    async fn connect(count: usize, round: usize) -> io::Result<Vec<(TcpStream, TcpStream)>> {
+        let listener = socket(round)?;
+        listener.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = listener.listen(1)?;
         let mut pairs = Vec::new();
         for _ in 0..count {
-            let client = TcpStream::connect(listener.local_addr()?).await?;
+            let client = socket(round)?.connect(listener.local_addr()?).await?;
             let (server, _) = listener.accept().await?;
             client.set_nodelay(true)?;
             server.set_nodelay(true)?;
@@ -71,6 +81,15 @@ impl Network for Tcp {
         }
         Ok(pairs)
     }
+}
+
+/// A socket with this round's buffers, as far as the system's limits allow.
+fn socket(round: usize) -> io::Result<TcpSocket> {
+    let bytes = SOCKET_BUFFERS[round % SOCKET_BUFFERS.len()] << 10;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(bytes)?;
+    socket.set_send_buffer_size(bytes)?;
+    Ok(socket)
 }
 
 /// Streams of extended CONNECT (RFC 8441), as hyper gives them.
@@ -81,8 +100,8 @@ impl Network for Http2 {
     const NAME: &'static str = "http2";
     type Io = TokioIo<Upgraded>;
 
-    async fn connect(count: usize) -> io::Result<Vec<(Self::Io, Self::Io)>> {
-        let (client, server) = pair::<Tcp>().await?;
+    async fn connect(count: usize, round: usize) -> io::Result<Vec<(Self::Io, Self::Io)>> {
+        let (client, server) = pair::<Tcp>(round).await?;
         let mut accepted = serve(server);
         let mut http = client::conn::http2::Builder::new(TokioExecutor::new());
         Windows::default().apply_to_http2_client(&mut http);
@@ -140,13 +159,14 @@ pub fn runtime() -> io::Result<Runtime> {
 /// Connects on one thread, and takes the CPU time of what is done then, with both ends.
 pub fn cpu_time<N: Network, F>(
     streams: usize,
+    round: usize,
     work: impl FnOnce(Vec<(N::Io, N::Io)>) -> Option<F>,
 ) -> io::Result<Option<Duration>>
 where
     F: Future<Output = io::Result<()>>,
 {
     runtime()?.block_on(in_time(async {
-        let pairs = N::connect(streams).await?;
+        let pairs = N::connect(streams, round).await?;
         let Some(work) = work(pairs) else { return Ok(None) };
         let start = ThreadTime::now();
         work.await?;

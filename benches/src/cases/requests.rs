@@ -1,7 +1,7 @@
 //! Round trips: 64 bytes there and back, through a codec, pipelined, on many streams.
 
 use super::{
-    Case, Look, Measure, MeasureStream,
+    Case, Look, Measure, MeasureStream, Turn,
     network::{self, Duplex, Http2, Network, Tcp, join},
 };
 use crate::{
@@ -64,10 +64,11 @@ impl<N> PingPong<N> {
 }
 
 impl<N: Network> Measure for PingPong<N> {
-    fn run<C: Contestant>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, round } = turn;
         let check = || self.payload.check(look == Look::Thorough);
         let rounds = operations.div_ceil(self.streams as u64);
-        let time = network::cpu_time::<N, _>(self.streams, |pairs| {
+        let time = network::cpu_time::<N, _>(self.streams, round, |pairs| {
             let mut tasks = Vec::new();
             for (client, server) in pairs {
                 let client = C::link(client, Role::Client, false)?;
@@ -145,10 +146,11 @@ struct Requests<N> {
 }
 
 impl<N: Network> MeasureStream for Requests<N> {
-    fn run<C: ByteStream>(&self, operations: u64, look: Look) -> io::Result<Option<Duration>> {
+    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
+        let Turn { operations, look, round } = turn;
         let batches = operations.div_ceil(self.pipelined);
         let check = self.payload.check(look == Look::Thorough);
-        let time = network::cpu_time::<N, _>(1, |mut pairs| {
+        let time = network::cpu_time::<N, _>(1, round, |mut pairs| {
             let (client, server) = pairs.pop()?;
             let client = C::stream(client, Role::Client, false)?;
             let server = C::stream(server, Role::Server, false)?;
