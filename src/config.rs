@@ -73,7 +73,8 @@ impl Config {
     /// The default depends on the transport: 512 KiB where it takes vectored writes (TCP, TLS),
     /// because there a frame costs a system call and no copy; and what fits into 64 KiB together
     /// with the frame's head where it doesn't (hyper's HTTP/2 streams), because there every write
-    /// is copied whole and becomes a DATA frame of its own.
+    /// is copied whole and becomes a DATA frame of its own. A write of 64 KiB, or up to 1 000 bytes
+    /// more, is one frame there all the same: the rest would cost as much as the whole.
     ///
     /// This is also the most that a stream holds back when its transport takes the first part of
     /// a frame only. Values below 4 count as 4: a code point must fit into a frame.

@@ -32,6 +32,29 @@ async fn text_arrives_however_its_code_points_are_cut() {
     }
 }
 
+/// What a write stopped in the middle of leads the next frame, and counts for its size.
+#[tokio::test]
+async fn without_vectored_writes_text_is_cut_between_code_points_at_the_limit_too() {
+    // 65 KiB less the longest head, and what else fits into 64 KiB.
+    const LONGEST: usize = 65 * 1024 - 14;
+    for role in ROLES {
+        for len in LONGEST - 4..LONGEST + 4 {
+            let (mut stream, peer) = stream(role, PayloadType::Text);
+            peer.not_vectored();
+            let euros = "€".repeat(len / 3 + 2);
+            // All but the last byte of a code point waits for the next write.
+            let (start, rest) = euros.as_bytes()[..len + 2].split_at(2);
+            in_time(stream.write_all(start)).await.unwrap();
+            in_time(stream.write_all(rest)).await.unwrap();
+            in_time(stream.write_all(&euros.as_bytes()[len + 2..])).await.unwrap();
+            let frames = peer.frames();
+            assert!(frames.iter().all(|frame| std::str::from_utf8(&frame.payload).is_ok()));
+            assert!(frames::payload(&frames) == euros.as_bytes());
+            assert_eq!(frames[0].payload.len() > 65_536, len + 2 <= LONGEST, "{len}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn bad_text_is_an_error_at_its_first_bad_byte() {
     let bad: &[(&[u8], &[u8])] = &[

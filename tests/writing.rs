@@ -17,6 +17,12 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 
+/// What one write hands to a transport without vectored writes, at most: 64 KiB and a small rest.
+const MOST: usize = 65 * 1024;
+
+/// The longest write there that is one frame: there is room for any head.
+const LONGEST: usize = MOST - 14;
+
 fn binary(role: Role) -> (WebSocketStream<Wire>, Peer) {
     stream(role, PayloadType::Binary)
 }
@@ -98,7 +104,7 @@ async fn a_write_beyond_the_frame_size_is_a_partial_one() {
 }
 
 #[tokio::test]
-async fn without_vectored_writes_the_transport_gets_64_kibibytes_at_most_and_never_a_head_alone() {
+async fn without_vectored_writes_the_transport_gets_whole_frames_of_64_kibibytes() {
     for role in ROLES {
         let (mut stream, peer) = binary(role);
         peer.not_vectored();
@@ -106,11 +112,12 @@ async fn without_vectored_writes_the_transport_gets_64_kibibytes_at_most_and_nev
         in_time(stream.write_all(&sent)).await.unwrap();
         let writes = peer.writes();
         for write in &writes {
-            assert!(write.len() <= 65_536, "{} bytes", write.len());
             // Whole frames, so no head without its payload.
             assert_eq!(frames::parse(write).len(), 1);
         }
-        assert_eq!(writes[0].len(), 65_536, "full writes");
+        let (last, full) = writes.split_last().unwrap();
+        assert!(full.iter().all(|write| write.len() == 65_536), "full writes");
+        assert!((65_536..=MOST).contains(&last.len()), "{} bytes with a small rest", last.len());
         assert!(frames::payload(&frames::parse(&writes.concat())) == sent);
 
         // A larger frame is possible, if asked for; the writes stay as small.
@@ -118,13 +125,73 @@ async fn without_vectored_writes_the_transport_gets_64_kibibytes_at_most_and_nev
         peer.not_vectored();
         assert_eq!(in_time(stream.write(&sent)).await.unwrap(), 1 << 20);
         let writes = peer.writes();
-        assert!(writes.iter().all(|write| write.len() <= 65_536));
+        assert!(writes.iter().all(|write| write.len() <= MOST));
         assert_eq!(frames::parse(&writes.concat()).len(), 1);
     }
 }
 
+/// Programs like to write 64 KiB at a time. The head is no reason to make two frames of it.
 #[tokio::test]
-async fn without_vectored_writes_a_busy_transport_gets_64_kibibytes_at_most_too() {
+async fn without_vectored_writes_64_kibibytes_are_one_frame_in_one_write() {
+    for role in ROLES {
+        for len in [65_536 - 4, 65_536, 65_536 + 1_000, LONGEST] {
+            for busy in [false, true] {
+                let (mut stream, peer) = binary(role);
+                peer.not_vectored();
+                if busy {
+                    peer.take_only(0);
+                }
+                assert_eq!(in_time(stream.write(&bytes(len))).await.unwrap(), len);
+                peer.take_all();
+                in_time(stream.flush()).await.unwrap();
+                let writes = peer.writes();
+                assert_eq!(writes.len(), 1, "{len}, {busy}");
+                assert!(writes[0].len() <= MOST);
+                assert!(frames::payload(&frames::parse(&writes[0])) == bytes(len));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_vectored_writes_a_longer_write_is_cut_so_that_64_kibibytes_hold_the_head_too() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        peer.not_vectored();
+        let taken = in_time(stream.write(&bytes(LONGEST + 1))).await.unwrap();
+        assert_eq!(peer.writes().concat().len(), 65_536);
+        assert_eq!(taken, 65_536 - head_size(role, taken));
+    }
+}
+
+/// Large frames wait whole or in part, and go out as they are.
+#[tokio::test]
+async fn without_vectored_writes_large_frames_are_the_same_on_a_transport_that_is_often_busy() {
+    for role in ROLES {
+        let (mut stream, peer) = binary(role);
+        peer.not_vectored();
+        let (mut sent, mut received) = (Vec::new(), Vec::new());
+        const ALL: usize = usize::MAX;
+        for (turn, taken) in [0, 0, ALL, ALL, 0, 7, 30_000, ALL].into_iter().enumerate() {
+            peer.take_only(taken);
+            let payload = bytes(40_000 + turn);
+            assert_eq!(in_time(stream.write(&payload)).await.unwrap(), payload.len());
+            sent.extend(payload);
+            peer.take_all();
+            in_time(stream.flush()).await.unwrap();
+            let writes = peer.writes();
+            let expected = if taken == 0 || taken == ALL { 1 } else { 2 };
+            assert_eq!(writes.len(), expected, "{turn}");
+            received.extend(writes.concat());
+        }
+        let frames = frames::parse(&received);
+        assert_eq!(frames.len(), 8);
+        assert!(frames::payload(&frames) == sent);
+    }
+}
+
+#[tokio::test]
+async fn without_vectored_writes_a_busy_transport_gets_small_writes_too() {
     for role in ROLES {
         let (mut stream, peer) = stream(role, Config::new().max_frame_size(300_000));
         peer.not_vectored();
@@ -133,7 +200,7 @@ async fn without_vectored_writes_a_busy_transport_gets_64_kibibytes_at_most_too(
         peer.take_all();
         in_time(stream.flush()).await.unwrap();
         let writes = peer.writes();
-        assert!(writes.iter().all(|write| write.len() <= 65_536));
+        assert!(writes.iter().all(|write| write.len() <= MOST));
         assert!(frames::payload(&frames::parse(&writes.concat())) == bytes(300_000));
     }
 }

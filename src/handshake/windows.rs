@@ -1,5 +1,6 @@
 //! How much may be under way on HTTP/2.
 
+use crate::stream::LARGEST_WRITE;
 use hyper::{client, server};
 use hyper_util::server::conn::auto;
 
@@ -32,8 +33,10 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Few fast streams: 8 MiB a stream, 128 MiB a connection, frames of 64 KiB. The default.
-    pub const FAST: Self = Self { stream: 8 << 20, connection: 128 << 20, frame: 64 << 10 };
+    /// Few fast streams: 8 MiB a stream, 128 MiB a connection, frames of 65 KiB, which hold a write
+    /// of 64 KiB in a frame of WebSocket. The default.
+    pub const FAST: Self =
+        Self { stream: 8 << 20, connection: 128 << 20, frame: LARGEST_WRITE as u32 };
 
     /// Many small streams: 256 KiB a stream, 64 MiB a connection, frames of 16 KiB.
     pub const MANY: Self = Self { stream: 256 << 10, connection: 64 << 20, frame: 16 << 10 };

@@ -12,6 +12,9 @@ mod wakers;
 mod write;
 mod write_half;
 
+#[cfg(feature = "handshake")]
+pub(crate) use outbound::LARGEST_WRITE;
+
 use crate::{CloseFrame, Config, PayloadType, Stats};
 use engine::Engine;
 use fastwebsockets::{CloseCode, Role, WebSocket};

@@ -16,9 +16,15 @@ use std::{
 };
 use tokio::io::AsyncWrite;
 
-/// The most that one write hands to a transport which isn't vectored: hyper boxes it whole, and
-/// cuts it into DATA frames of 16 KiB or more.
-pub(super) const MAX_TRANSPORT_WRITE: usize = 64 * 1024;
+/// What one write hands to a transport which isn't vectored: hyper boxes it whole, and cuts it into
+/// DATA frames of 16 KiB or more. A small rest would cost as much by itself as all that.
+pub(super) const BOXED: Pieces = Pieces { size: 64 * 1024, small_rest: 1024 };
+
+/// The most of it.
+pub(crate) const LARGEST_WRITE: usize = BOXED.most();
+
+/// The largest frame that is kept for a transport which has taken nothing of it.
+pub(super) const MAX_KEPT: usize = LARGEST_WRITE;
 
 /// How much may gather while the transport is busy.
 pub(super) const MAX_GATHERED: usize = 64 * 1024;
@@ -26,6 +32,27 @@ pub(super) const MAX_GATHERED: usize = 64 * 1024;
 /// How much may gather of it for the answer to a ping to wait behind it, rather than by itself. A
 /// transport can be busy for a moment after each frame, as a stream of HTTP/2 is.
 const MAX_BEFORE_PONG: usize = 4 * 1024;
+
+/// How a long write is cut.
+#[derive(Clone, Copy)]
+pub(super) struct Pieces {
+    pub(super) size: usize,
+    /// As much more goes out with the last piece, rather than by itself.
+    pub(super) small_rest: usize,
+}
+
+impl Pieces {
+    /// Bytes of the first piece.
+    #[inline]
+    pub(super) fn first(self, bytes: usize) -> usize {
+        if bytes <= self.most() { bytes } else { self.size }
+    }
+
+    /// The most that goes out in one.
+    pub(super) const fn most(self) -> usize {
+        self.size + self.small_rest
+    }
+}
 
 /// What was accepted for writing and what is to be sent besides.
 pub(super) struct Outbound {
@@ -277,7 +304,7 @@ impl Outbound {
             let piece = if half.io.is_write_vectored() {
                 unsent
             } else {
-                &unsent[..unsent.len().min(MAX_TRANSPORT_WRITE)]
+                &unsent[..BOXED.first(unsent.len())]
             };
             match half.poll_write(cx, piece) {
                 Poll::Pending => {

@@ -1,13 +1,14 @@
 //! Writing: bytes of the caller become one frame.
 
 use super::{
-    outbound::{MAX_GATHERED, MAX_TRANSPORT_WRITE, Outbound},
+    outbound::{BOXED, MAX_KEPT, Outbound, Pieces},
     write_half::WriteHalf,
 };
 use crate::{
     Error,
     protocol::{
         frame::{Frame, Scratch},
+        head::MAX_HEAD,
         utf8::Utf8,
     },
 };
@@ -29,10 +30,7 @@ const SMALL_FRAME: usize = 2 * 1024;
 
 /// What is copied of a large frame at a time for a transport that takes vectored writes, as TCP does:
 /// a packet on loopback, which holds 65 483 bytes. What is a little more makes two of it.
-const PIECE: usize = 65_280;
-
-/// As much more goes out with the last piece, rather than by itself.
-const SMALL_REST: usize = 4 * 1024;
+const PACKETS: Pieces = Pieces { size: 65_280, small_rest: 4 * 1024 };
 
 /// Slices that are handed to the transport at once; a write with more of them is copied.
 const MAX_SLICES: usize = 16;
@@ -61,7 +59,8 @@ impl Outbound {
         }
         let busy = !self.buffer.is_empty() && self.poll_drain(half, cx)?.is_pending();
         let lead = self.text;
-        let room = self.max_payload(half.io.is_write_vectored()) - lead.partial().len();
+        let whole = lead.partial().len() + offered;
+        let room = self.max_payload(half.io.is_write_vectored(), whole) - lead.partial().len();
         if busy && !self.can_gather(lead.partial().len() + offered.min(room)) {
             return Poll::Pending;
         }
@@ -83,13 +82,14 @@ impl Outbound {
         Poll::Ready(Ok(cut.taken))
     }
 
-    /// Bytes of payload that go into one frame. Where the transport copies every write, head and
-    /// payload have to fit into one.
+    /// Bytes of payload that go into one frame, if the whole is this much. Where the transport copies
+    /// every write, head and payload have to fit into one.
     #[inline]
-    fn max_payload(&self, vectored: bool) -> usize {
+    fn max_payload(&self, vectored: bool, whole: usize) -> usize {
         match self.max_frame_size {
             0 if vectored => VECTORED_FRAME,
-            0 => MAX_TRANSPORT_WRITE - if self.masked { 8 } else { 4 },
+            0 if whole <= BOXED.most() - MAX_HEAD => whole,
+            0 => BOXED.size - if self.masked { 8 } else { 4 },
             bytes => bytes as usize,
         }
     }
@@ -150,16 +150,13 @@ impl Outbound {
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut scratch = Scratch::<{ PIECE + SMALL_REST }>::new();
+        const { assert!(PACKETS.most() >= BOXED.most(), "either fits") };
+        let mut scratch = Scratch::<{ PACKETS.most() }>::new();
         let mut copy = scratch.buf();
-        let (piece, rest) = match half.io.is_write_vectored() {
-            true => (PIECE, SMALL_REST),
-            false => (MAX_TRANSPORT_WRITE, 0),
-        };
+        let pieces = if half.io.is_write_vectored() { PACKETS } else { BOXED };
         let mut sent = 0;
         loop {
-            let left = frame.size() - sent;
-            let end = if left <= piece + rest { frame.size() } else { sent + piece };
+            let end = sent + pieces.first(frame.size() - sent);
             copy.clear();
             frame.copy(sent..end, &mut copy);
             match half.poll_write(cx, copy.filled()) {
@@ -182,7 +179,7 @@ impl Outbound {
     ) -> Poll<io::Result<()>> {
         let sent = match written {
             Poll::Ready(written) => sent + written?,
-            Poll::Pending if sent == 0 && frame.size() > MAX_GATHERED => return Poll::Pending,
+            Poll::Pending if sent == 0 && frame.size() > MAX_KEPT => return Poll::Pending,
             Poll::Pending => {
                 self.busy = true;
                 sent

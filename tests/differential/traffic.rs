@@ -75,7 +75,8 @@ pub(crate) fn size(rng: &mut StdRng, largest: usize) -> usize {
         2..=10 => rng.gen_range(1..64),
         11..=13 => rng.gen_range(120..132),
         14..=17 => rng.gen_range(128..5_000),
-        18 => rng.gen_range(65_500..65_600),
+        18 if rng.gen_bool(0.5) => rng.gen_range(65_500..65_600),
+        18 => rng.gen_range(66_500..66_600),
         _ => rng.gen_range(0..=largest),
     };
     size.min(largest)

@@ -39,7 +39,7 @@ impl Choices {
             4..=8 => self.below(130),
             9 | 10 => 124 + self.below(4),
             11..=13 => self.below(3000),
-            14 => 65_530 + self.below(12),
+            14 => [65_530, 66_540][self.below(2)] + self.below(12),
             _ => self.below(60_000),
         }
     }
