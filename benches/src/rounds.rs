@@ -2,7 +2,7 @@
 //! doesn't change the ratio.
 
 use crate::{
-    cases::{Case, Entry, Look, Turn},
+    cases::{Case, Entry, Look, Work},
     contestants::Kind,
 };
 use std::{io, time::Duration};
@@ -109,13 +109,13 @@ pub fn measure(case: &Case, rounds: usize) -> Outcomes {
 
 /// Checks the contestant, and finds out how many operations are a turn.
 fn prepare(entry: &Entry, turn: Duration) -> io::Result<Option<u64>> {
-    let thorough = Turn { operations: CHECKED, look: Look::Thorough, round: 0 };
+    let thorough = Work { operations: CHECKED, look: Look::Thorough, round: 0 };
     if (entry.run)(thorough)?.is_none() {
         return Ok(None);
     }
     let mut operations = 1;
     loop {
-        let sample = Turn { operations, look: Look::Sample, round: 0 };
+        let sample = Work { operations, look: Look::Sample, round: 0 };
         let time = (entry.run)(sample)?.unwrap_or_default();
         if time * 4 >= turn || operations >= MOST {
             let turns = turn.as_secs_f64() / time.as_secs_f64().max(1e-9);
@@ -126,8 +126,8 @@ fn prepare(entry: &Entry, turn: Duration) -> io::Result<Option<u64>> {
 }
 
 fn time(entry: &Entry, operations: u64, round: usize) -> io::Result<f64> {
-    let turn = Turn { operations, look: Look::Sample, round };
-    let time = (entry.run)(turn)?.unwrap_or_default();
+    let work = Work { operations, look: Look::Sample, round };
+    let time = (entry.run)(work)?.unwrap_or_default();
     Ok(time.as_nanos() as f64 / operations as f64)
 }
 

@@ -6,7 +6,7 @@
 //! on one machine.
 
 use benchmark::{
-    cases::{self, Case, Look, Turn},
+    cases::{self, Case, Look, Work},
     contestants::Kind,
     report::json,
 };
@@ -77,7 +77,7 @@ fn run(case: &str, contestant: &str, operations: u64) -> io::Result<()> {
     let case = exactly(case).ok_or_else(|| io::Error::other("no such case"))?;
     let entry = case.entries.iter().find(|entry| entry.name == contestant);
     let entry = entry.ok_or_else(|| io::Error::other("no such contestant"))?;
-    (entry.run)(Turn { operations, look: Look::Sample, round: 0 }).map(drop)
+    (entry.run)(Work { operations, look: Look::Sample, round: 0 }).map(drop)
 }
 
 fn exactly(name: &str) -> Option<Case> {

@@ -1,7 +1,7 @@
 //! Bytes that flow: one way, both ways, through a `BufWriter`.
 
 use super::{
-    Case, Look, Measure, MeasureStream, Turn, mask_name,
+    Case, Look, Measure, MeasureStream, Work, mask_name,
     network::{self, Duplex, Http2, Network, Tcp, join},
     short,
 };
@@ -113,8 +113,8 @@ struct Flow<N> {
 }
 
 impl<N: Network> Measure for Flow<N> {
-    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, round } = turn;
+    fn run<C: Contestant>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, round } = work;
         let check = self.payload.check(look == Look::Thorough);
         network::cpu_time::<N, _>(1, round, |mut pairs| {
             let (client, server) = pairs.pop()?;
@@ -136,8 +136,8 @@ struct Buffered<N> {
 }
 
 impl<N: Network> MeasureStream for Buffered<N> {
-    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, round } = turn;
+    fn run<C: ByteStream>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, round } = work;
         let check = self.payload.check(look == Look::Thorough);
         network::cpu_time::<N, _>(1, round, |mut pairs| {
             let (client, server) = pairs.pop()?;
@@ -158,8 +158,8 @@ struct BothWays<N> {
 }
 
 impl<N: Network> MeasureStream for BothWays<N> {
-    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, round } = turn;
+    fn run<C: ByteStream>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, round } = work;
         let thorough = look == Look::Thorough;
         network::cpu_time::<N, _>(1, round, |mut pairs| {
             let (client, server) = pairs.pop()?;
@@ -222,8 +222,8 @@ struct TwoThreads {
 }
 
 impl Measure for TwoThreads {
-    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, round } = turn;
+    fn run<C: Contestant>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, round } = work;
         let check = self.payload.check(look == Look::Thorough);
         let (client, server) = network::runtime()?.block_on(async {
             let (client, server) = network::pair::<Tcp>(round).await?;

@@ -1,7 +1,7 @@
 //! The adapter's own cost: frames that are ready in memory, and a sink that takes everything. The
 //! bare transport is one memory copy here.
 
-use super::{Case, Look, Measure, MeasureStream, Turn, mask_name, short};
+use super::{Case, Look, Measure, MeasureStream, Work, mask_name, short};
 use crate::{
     contestants::{ByteStream, Contestant, Kind, Link, Role},
     memory::{Memory, Written},
@@ -138,8 +138,8 @@ struct Read {
 }
 
 impl Measure for Read {
-    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, .. } = turn;
+    fn run<C: Contestant>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, .. } = work;
         let memory = Memory::source(self.sent.source(C::KIND), self.piece);
         let text = self.sent.content.is_text();
         let Some(mut link) = C::link(memory, self.sent.receiver(), text) else {
@@ -170,8 +170,8 @@ struct Write {
 }
 
 impl Measure for Write {
-    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, .. } = turn;
+    fn run<C: Contestant>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, .. } = work;
         let payload = self.sent.payload();
         let written = sink(look);
         let memory = Memory::sink(written.clone());
@@ -202,8 +202,8 @@ struct Vectored {
 }
 
 impl MeasureStream for Vectored {
-    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, .. } = turn;
+    fn run<C: ByteStream>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, .. } = work;
         let payload = self.sent.payload();
         let written = sink(look);
         let memory = Memory::sink(written.clone());

@@ -18,17 +18,17 @@ pub enum Look {
     Thorough,
 }
 
-/// One turn of a contestant.
+/// What a contestant does in a turn.
 #[derive(Clone, Copy, Debug)]
-pub struct Turn {
+pub struct Work {
     pub operations: u64,
     pub look: Look,
     /// What may differ from round to round is the same for everyone in a round.
     pub round: usize,
 }
 
-/// Takes a turn and returns the time. `None`: the contestant has no such thing.
-pub type Run = Box<dyn Fn(Turn) -> io::Result<Option<Duration>>>;
+/// Does it and returns the time. `None`: the contestant has no such thing.
+pub type Run = Box<dyn Fn(Work) -> io::Result<Option<Duration>>>;
 
 /// One contestant in one case.
 pub struct Entry {
@@ -47,7 +47,7 @@ pub struct Case {
 
 /// A measurement that all contestants can be in.
 pub trait Measure: Clone + 'static {
-    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>>;
+    fn run<C: Contestant>(&self, work: Work) -> io::Result<Option<Duration>>;
 
     /// The case of everyone.
     fn case(self, name: String, turn: Duration) -> Case {
@@ -58,7 +58,7 @@ pub trait Measure: Clone + 'static {
                 entries.push(Entry {
                     name: <$contestant as Contestant>::NAME,
                     kind: <$contestant as Contestant>::KIND,
-                    run: Box::new(move |turn| measure.run::<$contestant>(turn)),
+                    run: Box::new(move |work| measure.run::<$contestant>(work)),
                 });
             }};
         }
@@ -70,7 +70,7 @@ pub trait Measure: Clone + 'static {
 
 /// A measurement for byte streams.
 pub trait MeasureStream: Clone + 'static {
-    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>>;
+    fn run<C: ByteStream>(&self, work: Work) -> io::Result<Option<Duration>>;
 
     /// The case of all byte streams.
     fn case(self, name: String, turn: Duration) -> Case {
@@ -81,7 +81,7 @@ pub trait MeasureStream: Clone + 'static {
                 entries.push(Entry {
                     name: <$contestant as ByteStream>::NAME,
                     kind: <$contestant as ByteStream>::KIND,
-                    run: Box::new(move |turn| measure.run::<$contestant>(turn)),
+                    run: Box::new(move |work| measure.run::<$contestant>(work)),
                 });
             }};
         }

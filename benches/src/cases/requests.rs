@@ -1,7 +1,7 @@
 //! Round trips: 64 bytes there and back, through a codec, pipelined, on many streams.
 
 use super::{
-    Case, Look, Measure, MeasureStream, Turn,
+    Case, Look, Measure, MeasureStream, Work,
     network::{self, Duplex, Http2, Network, Tcp, join},
 };
 use crate::{
@@ -64,8 +64,8 @@ impl<N> PingPong<N> {
 }
 
 impl<N: Network> Measure for PingPong<N> {
-    fn run<C: Contestant>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, round } = turn;
+    fn run<C: Contestant>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, round } = work;
         let check = || self.payload.check(look == Look::Thorough);
         let rounds = operations.div_ceil(self.streams as u64);
         let time = network::cpu_time::<N, _>(self.streams, round, |pairs| {
@@ -146,8 +146,8 @@ struct Requests<N> {
 }
 
 impl<N: Network> MeasureStream for Requests<N> {
-    fn run<C: ByteStream>(&self, turn: Turn) -> io::Result<Option<Duration>> {
-        let Turn { operations, look, round } = turn;
+    fn run<C: ByteStream>(&self, work: Work) -> io::Result<Option<Duration>> {
+        let Work { operations, look, round } = work;
         let batches = operations.div_ceil(self.pipelined);
         let check = self.payload.check(look == Look::Thorough);
         let time = network::cpu_time::<N, _>(1, round, |mut pairs| {
