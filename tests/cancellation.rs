@@ -1,35 +1,24 @@
 //! Dropping a future at any point loses, repeats and corrupts nothing.
 
 mod common;
+mod over;
 
 use common::{
     ROLES, bytes,
     frames::{self, BINARY, CLOSE, PING, PONG, TEXT},
-    in_time,
-    transports::{OneByteAtATime, PendingEveryOther, Wire},
+    transports::PendingEveryOther,
 };
 use fastwebsockets_stream::{PayloadType, WebSocketStream, fastwebsockets::Role};
-use std::{future::Future, io, task::Poll};
+use over::{Boxed, Over, OverPeer, in_time, once, transport_over};
+use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_test::task;
 
-/// Polls a future once and drops it.
-fn once<F: Future>(future: F) -> Option<F::Output> {
-    match task::spawn(future).poll() {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
+/// A transport with pauses. Over single bytes every byte of a frame is a point to drop at.
+type Slow = PendingEveryOther<Boxed>;
 
-/// A transport of single bytes with pauses, so that every byte of a frame is a point to drop at.
-type Slow = PendingEveryOther<OneByteAtATime<Wire>>;
-
-fn slow(
-    role: Role,
-    payload_type: PayloadType,
-) -> (WebSocketStream<Slow>, common::transports::Peer) {
-    let (wire, peer) = Wire::new();
-    let io = PendingEveryOther::new(OneByteAtATime(wire));
+fn slow(over: Over, role: Role, payload_type: PayloadType) -> (WebSocketStream<Slow>, OverPeer) {
+    let (io, peer) = transport_over(over, role);
+    let io = PendingEveryOther::new(io);
     (WebSocketStream::after_handshake(io, role, payload_type), peer)
 }
 
@@ -46,10 +35,10 @@ fn until_done<S, T>(
     panic!("never done");
 }
 
-#[test]
-fn dropped_reads_lose_nothing() {
+over_all!(dropped_reads_lose_nothing);
+async fn dropped_reads_lose_nothing(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = slow(role, PayloadType::Text);
+        let (mut stream, peer) = slow(over, role, PayloadType::Text);
         let text = "dropped in heads, in payloads, in code points: é€😀".repeat(3);
         for (i, fragment) in text.as_bytes().chunks(10).enumerate() {
             let opcode = if i == 0 { TEXT } else { frames::CONTINUATION };
@@ -76,11 +65,11 @@ fn dropped_reads_lose_nothing() {
     }
 }
 
-#[test]
-fn a_dropped_write_has_consumed_nothing_or_returned() {
+over_all!(a_dropped_write_has_consumed_nothing_or_returned);
+async fn a_dropped_write_has_consumed_nothing_or_returned(over: Over) {
     for role in ROLES {
         for payload_type in [PayloadType::Binary, PayloadType::Text] {
-            let (mut stream, peer) = slow(role, payload_type);
+            let (mut stream, peer) = slow(over, role, payload_type);
             let mut reported = Vec::new();
             for round in 0..400usize {
                 // Each try writes something else, as a `select!` would.
@@ -101,10 +90,10 @@ fn a_dropped_write_has_consumed_nothing_or_returned() {
     }
 }
 
-#[test]
-fn without_a_flush_whole_frames_of_what_was_reported_are_sent() {
+over_all!(without_a_flush_whole_frames_of_what_was_reported_are_sent);
+async fn without_a_flush_whole_frames_of_what_was_reported_are_sent(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = slow(role, PayloadType::Binary);
+        let (mut stream, peer) = slow(over, role, PayloadType::Binary);
         let mut reported = Vec::new();
         for round in 0..200u8 {
             let data = [round; 50];
@@ -121,10 +110,10 @@ fn without_a_flush_whole_frames_of_what_was_reported_are_sent() {
     }
 }
 
-#[test]
-fn dropped_flushes_and_shutdowns_send_one_close_after_everything() {
+over_all!(dropped_flushes_and_shutdowns_send_one_close_after_everything);
+async fn dropped_flushes_and_shutdowns_send_one_close_after_everything(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = slow(role, PayloadType::Binary);
+        let (mut stream, peer) = slow(over, role, PayloadType::Binary);
         let sent = bytes(300);
         until_done(&mut stream, |stream| once(stream.write(&sent)));
         for _ in 0..20 {
@@ -139,10 +128,10 @@ fn dropped_flushes_and_shutdowns_send_one_close_after_everything() {
     }
 }
 
-#[test]
-fn a_dropped_close_goes_on() {
+over_all!(a_dropped_close_goes_on);
+async fn a_dropped_close_goes_on(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = slow(role, PayloadType::Binary);
+        let (mut stream, peer) = slow(over, role, PayloadType::Binary);
         until_done(&mut stream, |stream| once(stream.write(b"before")));
         peer.send(&frames::to(role, BINARY, b"dropped"));
         for _ in 0..100 {
@@ -159,10 +148,10 @@ fn a_dropped_close_goes_on() {
     }
 }
 
-#[tokio::test]
-async fn select_between_a_read_and_a_timer_loses_nothing() {
+over_all!(select_between_a_read_and_a_timer_loses_nothing);
+async fn select_between_a_read_and_a_timer_loses_nothing(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = slow(role, PayloadType::Binary);
+        let (mut stream, peer) = slow(over, role, PayloadType::Binary);
         let sent = bytes(2_000);
         for payload in sent.chunks(300) {
             peer.send(&frames::to(role, BINARY, payload));

@@ -1,14 +1,16 @@
 //! Payload arrives as its bytes do, in whatever frames it comes.
 
 mod common;
+mod over;
 
 use common::{
     ROLES, bytes, cause,
     frames::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
-    in_time, stream,
+    stream,
     transports::{OneByteAtATime, Peer, Wire},
 };
 use fastwebsockets_stream::{Error, PayloadType, Violation, WebSocketStream, fastwebsockets::Role};
+use over::{Over, in_time, settle, stream_over};
 use std::{
     io::ErrorKind,
     pin::Pin,
@@ -16,16 +18,16 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio_test::{assert_pending, assert_ready_ok, task};
+use tokio_test::{assert_pending, task};
 
 fn binary(role: Role) -> (WebSocketStream<Wire>, Peer) {
     stream(role, PayloadType::Binary)
 }
 
-#[tokio::test]
-async fn payload_arrives_as_soon_as_its_bytes_do() {
+over_all!(payload_arrives_as_soon_as_its_bytes_do);
+async fn payload_arrives_as_soon_as_its_bytes_do(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         let frame = frames::to(role, BINARY, &bytes(1000));
         let head = frame.len() - 1000;
         let mut received: Vec<u8> = Vec::new();
@@ -34,7 +36,7 @@ async fn payload_arrives_as_soon_as_its_bytes_do() {
             let mut reader = task::spawn(());
             let mut memory = [0; 64];
             let mut buf = ReadBuf::new(&mut memory);
-            let read = reader.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf));
+            let read = settle(&mut reader, |cx| Pin::new(&mut stream).poll_read(cx, &mut buf));
             assert_eq!(read.is_ready(), i >= head, "byte {i}");
             received.extend(buf.filled());
         }
@@ -57,11 +59,11 @@ async fn a_thousand_frames_in_one_read_of_the_transport() {
     }
 }
 
-#[tokio::test]
-async fn frames_of_all_sizes_into_buffers_of_all_sizes() {
+over_all!(frames_of_all_sizes_into_buffers_of_all_sizes);
+async fn frames_of_all_sizes_into_buffers_of_all_sizes(over: Over) {
     for role in ROLES {
         for size in [1, 2, 3, 31, 32, 33, 63, 64, 100, 4096, 70_000] {
-            let (mut stream, peer) = binary(role);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
             let mut sent = Vec::new();
             for len in [0, 1, 2, 125, 126, 127, 5_000, 65_535, 65_536, 70_000, 3] {
                 let payload = bytes(len);
@@ -114,10 +116,10 @@ async fn a_buffer_of_one_byte_reads_no_more_than_it_gives() {
     }
 }
 
-#[tokio::test]
-async fn an_empty_buffer_is_not_the_end_of_the_file() {
+over_all!(an_empty_buffer_is_not_the_end_of_the_file);
+async fn an_empty_buffer_is_not_the_end_of_the_file(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         assert_eq!(in_time(stream.read(&mut [])).await.unwrap(), 0);
         peer.send(&frames::to(role, BINARY, b"x"));
         assert_eq!(in_time(stream.read(&mut [])).await.unwrap(), 0);
@@ -125,33 +127,31 @@ async fn an_empty_buffer_is_not_the_end_of_the_file() {
     }
 }
 
-#[test]
-fn empty_frames_are_not_the_end_of_the_file() {
+over_all!(empty_frames_are_not_the_end_of_the_file);
+async fn empty_frames_are_not_the_end_of_the_file(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&frames::to(role, BINARY, b""));
         peer.send(&frames::fragment_to(role, BINARY, b""));
         peer.send(&frames::to(role, CONTINUATION, b""));
         let mut reader = task::spawn(());
         let mut memory = [0; 64];
         let mut buf = ReadBuf::new(&mut memory);
-        assert_pending!(reader.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf)));
+        assert_pending!(settle(&mut reader, |cx| Pin::new(&mut stream).poll_read(cx, &mut buf)));
     }
 }
 
-#[test]
-fn a_head_that_claims_2_to_the_40_is_only_a_number() {
+over_all!(a_head_that_claims_2_to_the_40_is_only_a_number);
+async fn a_head_that_claims_2_to_the_40_is_only_a_number(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&frames::head_to(role, BINARY, 1 << 40));
         let mut masked = frames::to(role, BINARY, b"first bytes");
         let payload = masked.split_off(masked.len() - 11);
         peer.send(&payload);
-        let mut reader = task::spawn(());
-        let mut memory = [0; 64];
-        let mut buf = ReadBuf::new(&mut memory);
-        assert_ready_ok!(reader.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf)));
-        assert_eq!(buf.filled(), b"first bytes");
+        let mut received = [0; 11];
+        in_time(stream.read_exact(&mut received)).await.unwrap();
+        assert_eq!(&received, b"first bytes");
     }
 }
 
@@ -211,23 +211,25 @@ async fn endless_frames_without_payload_yield_to_other_tasks() {
     }
 }
 
-#[tokio::test]
-async fn any_fragmentation_with_control_frames_between() {
+over_all!(any_fragmentation_with_control_frames_between);
+async fn any_fragmentation_with_control_frames_between(over: Over) {
     for role in ROLES {
         for size in [1, 2, 7, 100, 999] {
-            let (mut stream, peer) = binary(role);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
             let sent = bytes(1000);
+            let mut frames = Vec::new();
             let mut opcode = BINARY;
             for fragment in sent.chunks(size) {
-                peer.send(&frames::fragment_to(role, opcode, fragment));
-                peer.send(&frames::to(role, PING, b"between"));
-                peer.send(&frames::to(role, PONG, b"unasked"));
-                peer.send(&frames::fragment_to(role, CONTINUATION, b""));
+                frames.extend(frames::fragment_to(role, opcode, fragment));
+                frames.extend(frames::to(role, PING, b"between"));
+                frames.extend(frames::to(role, PONG, b"unasked"));
+                frames.extend(frames::fragment_to(role, CONTINUATION, b""));
                 opcode = CONTINUATION;
             }
-            peer.send(&frames::to(role, CONTINUATION, b"!"));
-            peer.send(&frames::to(role, BINARY, b"next"));
-            peer.send(&frames::close_to(role, 1000, ""));
+            frames.extend(frames::to(role, CONTINUATION, b"!"));
+            frames.extend(frames::to(role, BINARY, b"next"));
+            frames.extend(frames::close_to(role, 1000, ""));
+            peer.send(&frames);
             let mut received = Vec::new();
             in_time(stream.read_to_end(&mut received)).await.unwrap();
             assert!(received == [&sent[..], b"!next"].concat(), "fragments of {size}");
@@ -237,6 +239,7 @@ async fn any_fragmentation_with_control_frames_between() {
 
 /// Everything before a violation is read; then it is an error for ever, and the peer is told.
 async fn expect_violation(
+    over: Over,
     role: Role,
     payload_type: PayloadType,
     before: &[u8],
@@ -244,7 +247,7 @@ async fn expect_violation(
     violation: Violation,
     close_code: u16,
 ) {
-    let (mut stream, peer) = stream(role, payload_type);
+    let (mut stream, peer) = stream_over(over, role, payload_type);
     let opcode = if payload_type == PayloadType::Text { TEXT } else { BINARY };
     peer.send(&frames::to(role, opcode, b"good"));
     peer.send(before);
@@ -293,8 +296,8 @@ fn long_length(role: Role, opcode: u8, len: u64, size: usize) -> Vec<u8> {
     head
 }
 
-#[tokio::test]
-async fn protocol_violations_are_errors_and_answered_with_close_1002() {
+over_all!(protocol_violations_are_errors_and_answered_with_close_1002);
+async fn protocol_violations_are_errors_and_answered_with_close_1002(over: Over) {
     use Violation::*;
     for role in ROLES {
         let to = |opcode, payload: &[u8]| frames::to(role, opcode, payload);
@@ -321,20 +324,29 @@ async fn protocol_violations_are_errors_and_answered_with_close_1002() {
             (long_length(role, BINARY, 1 << 63, 8), LengthTooLarge),
             (to(CLOSE, &[3]), CloseTooShort),
         ] {
-            expect_violation(role, PayloadType::Binary, none, &bad, violation, 1002).await;
+            expect_violation(over, role, PayloadType::Binary, none, &bad, violation, 1002).await;
         }
         let open = frames::fragment_to(role, BINARY, b"");
         let new_message = to(BINARY, b"new");
-        expect_violation(role, PayloadType::Binary, &open, &new_message, UnfinishedMessage, 1002)
-            .await;
+        expect_violation(
+            over,
+            role,
+            PayloadType::Binary,
+            &open,
+            &new_message,
+            UnfinishedMessage,
+            1002,
+        )
+        .await;
     }
 }
 
-#[tokio::test]
-async fn a_server_refuses_unmasked_frames_and_a_client_masked_ones() {
+over_all!(a_server_refuses_unmasked_frames_and_a_client_masked_ones);
+async fn a_server_refuses_unmasked_frames_and_a_client_masked_ones(over: Over) {
     for opcode in [BINARY, PING, CLOSE] {
         let unmasked = frames::unmasked(opcode, b"");
         expect_violation(
+            over,
             Role::Server,
             PayloadType::Binary,
             &[],
@@ -345,6 +357,7 @@ async fn a_server_refuses_unmasked_frames_and_a_client_masked_ones() {
         .await;
         let masked = frames::masked(opcode, b"");
         expect_violation(
+            over,
             Role::Client,
             PayloadType::Binary,
             &[],
@@ -356,16 +369,17 @@ async fn a_server_refuses_unmasked_frames_and_a_client_masked_ones() {
     }
 }
 
-#[tokio::test]
-async fn without_masking_neither_side_masks_and_a_masked_frame_is_the_error() {
+over_all!(without_masking_neither_side_masks_and_a_masked_frame_is_the_error);
+async fn without_masking_neither_side_masks_and_a_masked_frame_is_the_error(over: Over) {
     for role in ROLES {
         let config = fastwebsockets_stream::Config::new().no_masking(true);
-        let (mut stream, peer) = stream(role, config);
+        let (mut stream, peer) = stream_over(over, role, config);
         peer.send(&frames::unmasked(BINARY, b"plain"));
         let mut received = [0; 5];
         in_time(stream.read_exact(&mut received)).await.unwrap();
         assert_eq!(&received, b"plain");
         in_time(stream.write_all(b"plain too")).await.unwrap();
+        over.flush(&mut stream).await;
         let frames = peer.frames();
         assert!(!frames[0].masked && frames[0].payload == b"plain too");
         peer.send(&frames::masked(BINARY, b"x"));
@@ -374,51 +388,51 @@ async fn without_masking_neither_side_masks_and_a_masked_frame_is_the_error() {
     }
 }
 
-#[tokio::test]
-async fn a_masked_frame_from_a_server_is_explained() {
-    let (mut stream, peer) = binary(Role::Client);
+over_all!(a_masked_frame_from_a_server_is_explained);
+async fn a_masked_frame_from_a_server_is_explained(over: Over) {
+    let (mut stream, peer) = stream_over(over, Role::Client, PayloadType::Binary);
     peer.send(&frames::masked(BINARY, b"echo"));
     let error = in_time(stream.read_u8()).await.unwrap_err();
     assert!(error.to_string().contains("fastwebsockets server"), "{error}");
 }
 
-#[tokio::test]
-async fn the_wrong_payload_type_is_fatal_and_answered_with_close_1003() {
+over_all!(the_wrong_payload_type_is_fatal_and_answered_with_close_1003);
+async fn the_wrong_payload_type_is_fatal_and_answered_with_close_1003(over: Over) {
     for role in ROLES {
         for (ours, theirs) in [(PayloadType::Binary, TEXT), (PayloadType::Text, BINARY)] {
             for payload in [&b"x"[..], b""] {
                 let bad = frames::to(role, theirs, payload);
                 let violation = Violation::WrongPayloadType;
-                expect_violation(role, ours, &[], &bad, violation, 1003).await;
+                expect_violation(over, role, ours, &[], &bad, violation, 1003).await;
             }
         }
     }
 }
 
-#[tokio::test]
-async fn forbidden_close_codes_are_errors_and_never_echoed() {
+over_all!(forbidden_close_codes_are_errors_and_never_echoed);
+async fn forbidden_close_codes_are_errors_and_never_echoed(over: Over) {
     for role in ROLES {
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
             let bad = frames::close_to(role, code, "");
             let violation = Violation::InvalidCloseCode(code);
-            expect_violation(role, PayloadType::Binary, &[], &bad, violation, 1002).await;
+            expect_violation(over, role, PayloadType::Binary, &[], &bad, violation, 1002).await;
         }
     }
 }
 
-#[tokio::test]
-async fn a_close_reason_that_is_not_utf8_is_answered_with_close_1007() {
+over_all!(a_close_reason_that_is_not_utf8_is_answered_with_close_1007);
+async fn a_close_reason_that_is_not_utf8_is_answered_with_close_1007(over: Over) {
     for role in ROLES {
         let bad = frames::to(role, CLOSE, b"\x03\xe8\xff\xfe");
         let violation = Violation::InvalidCloseReason;
-        expect_violation(role, PayloadType::Binary, &[], &bad, violation, 1007).await;
+        expect_violation(over, role, PayloadType::Binary, &[], &bad, violation, 1007).await;
     }
 }
 
-#[tokio::test]
-async fn buffered_reading_gives_the_same_bytes() {
+over_all!(buffered_reading_gives_the_same_bytes);
+async fn buffered_reading_gives_the_same_bytes(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         let text: String = (0..5000).map(|i| format!("line {i}\n")).collect();
         for piece in text.as_bytes().chunks(33) {
             peer.send(&frames::to(role, BINARY, piece));
@@ -435,10 +449,10 @@ async fn buffered_reading_gives_the_same_bytes() {
     }
 }
 
-#[tokio::test]
-async fn reads_and_buffered_reads_take_turns() {
+over_all!(reads_and_buffered_reads_take_turns);
+async fn reads_and_buffered_reads_take_turns(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         let sent = bytes(20_000);
         for payload in sent.chunks(900) {
             peer.send(&frames::to(role, BINARY, payload));

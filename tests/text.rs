@@ -1,23 +1,25 @@
 //! Text streams: UTF-8 in both directions, however it is cut.
 
 mod common;
+mod over;
 
 use common::{
     ROLES, cause,
     frames::{self, BINARY, CLOSE, CONTINUATION, TEXT},
-    in_time, stream,
+    stream,
 };
 use fastwebsockets_stream::{Config, Error, PayloadType, Violation};
+use over::{Over, in_time, stream_over};
 use std::io::{ErrorKind, IoSlice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MIXED: &str = "aé€😀 Grüße, 한글, עברית, 😀😀!";
 
-#[tokio::test]
-async fn text_arrives_however_its_code_points_are_cut() {
+over_all!(text_arrives_however_its_code_points_are_cut);
+async fn text_arrives_however_its_code_points_are_cut(over: Over) {
     for role in ROLES {
         for size in 1..10 {
-            let (mut stream, peer) = stream(role, PayloadType::Text);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Text);
             let mut opcode = TEXT;
             for fragment in MIXED.as_bytes().chunks(size) {
                 peer.send(&frames::fragment_to(role, opcode, fragment));
@@ -55,8 +57,8 @@ async fn without_vectored_writes_text_is_cut_between_code_points_at_the_limit_to
     }
 }
 
-#[tokio::test]
-async fn bad_text_is_an_error_at_its_first_bad_byte() {
+over_all!(bad_text_is_an_error_at_its_first_bad_byte);
+async fn bad_text_is_an_error_at_its_first_bad_byte(over: Over) {
     let bad: &[(&[u8], &[u8])] = &[
         // What can still be read, and what is known to be bad.
         (b"ok", b"\xff"),
@@ -71,7 +73,7 @@ async fn bad_text_is_an_error_at_its_first_bad_byte() {
     for role in ROLES {
         for (good, bad) in bad {
             // The frame promises more; nobody waits for it.
-            let (mut stream, peer) = stream(role, PayloadType::Text);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Text);
             let payload = [*good, *bad].concat();
             let mut frame = frames::to(role, TEXT, &[&payload[..], b"more to come"].concat());
             frame.truncate(frame.len() - 12);
@@ -85,6 +87,7 @@ async fn bad_text_is_an_error_at_its_first_bad_byte() {
             // A whole code point is valid until its last byte is seen to be wrong.
             assert!(good.starts_with(&received), "{good:x?} gave {received:x?}");
             assert!(received.len() + 2 >= good.len(), "{good:x?} gave {received:x?}");
+            over.flush(&mut stream).await;
             let frames = peer.frames();
             assert_eq!((frames.len(), frames[0].opcode), (1, CLOSE));
             assert_eq!(frames[0].payload, 1007u16.to_be_bytes());
@@ -94,8 +97,8 @@ async fn bad_text_is_an_error_at_its_first_bad_byte() {
     }
 }
 
-#[tokio::test]
-async fn a_bad_byte_is_noticed_across_frames_and_fragments() {
+over_all!(a_bad_byte_is_noticed_across_frames_and_fragments);
+async fn a_bad_byte_is_noticed_across_frames_and_fragments(over: Over) {
     for role in ROLES {
         for (first, then) in [
             (frames::fragment_to(role, TEXT, b"\xe2\x82"), frames::to(role, CONTINUATION, b"A")),
@@ -108,37 +111,39 @@ async fn a_bad_byte_is_noticed_across_frames_and_fragments() {
             (frames::fragment_to(role, TEXT, b"\xe2\x82"), frames::to(role, CONTINUATION, b"")),
             (frames::to(role, TEXT, b"\xe2\x82"), frames::to(role, TEXT, b"\xac")),
         ] {
-            let (mut stream, peer) = stream(role, PayloadType::Text);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Text);
             peer.send(&first);
             peer.send(&then);
             let error = in_time(stream.read_to_end(&mut Vec::new())).await.unwrap_err();
             assert_eq!(cause(&error), &Error::Protocol(Violation::InvalidUtf8));
+            over.flush(&mut stream).await;
             assert_eq!(peer.frames()[0].payload, 1007u16.to_be_bytes());
         }
     }
 }
 
-#[tokio::test]
-async fn binary_streams_carry_any_bytes() {
+over_all!(binary_streams_carry_any_bytes);
+async fn binary_streams_carry_any_bytes(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = stream(role, PayloadType::Binary);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&frames::to(role, BINARY, b"\xff\xfe\x80"));
         let mut received = [0; 3];
         in_time(stream.read_exact(&mut received)).await.unwrap();
         assert_eq!(&received, b"\xff\xfe\x80");
         in_time(stream.write_all(b"\x80\xff")).await.unwrap();
+        over.flush(&mut stream).await;
         assert_eq!(peer.frames()[0].payload, b"\x80\xff");
     }
 }
 
-#[tokio::test]
-async fn writes_cut_anywhere_put_only_valid_frames_on_the_wire() {
+over_all!(writes_cut_anywhere_put_only_valid_frames_on_the_wire);
+async fn writes_cut_anywhere_put_only_valid_frames_on_the_wire(over: Over) {
     for role in ROLES {
         for max_frame_size in [4, 5, 7, 1000] {
             for size in 1..12 {
                 let config =
                     Config::new().payload_type(PayloadType::Text).max_frame_size(max_frame_size);
-                let (mut stream, peer) = stream(role, config);
+                let (mut stream, peer) = stream_over(over, role, config);
                 for piece in MIXED.as_bytes().chunks(size) {
                     in_time(stream.write_all(piece)).await.unwrap();
                 }
@@ -157,52 +162,57 @@ async fn writes_cut_anywhere_put_only_valid_frames_on_the_wire() {
     }
 }
 
-#[tokio::test]
-async fn a_vectored_write_is_one_valid_frame() {
+over_all!(a_vectored_write_is_one_valid_frame);
+async fn a_vectored_write_is_one_valid_frame(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = stream(role, PayloadType::Text);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Text);
         let text = MIXED.as_bytes();
         // Cut inside code points, in a slice of one byte and at the end.
         let slices = [&text[..2], &text[2..3], &text[3..4], &text[4..8]].map(IoSlice::new);
         assert_eq!(in_time(stream.write_vectored(&slices)).await.unwrap(), 8);
         in_time(stream.write_all(&text[8..])).await.unwrap();
+        over.flush(&mut stream).await;
         let frames = peer.frames();
         assert_eq!(frames[0].payload, text[..6], "the last code point waits for its end");
         assert_eq!(frames::payload(&frames), text);
     }
 }
 
-#[tokio::test]
-async fn bytes_that_are_not_utf8_are_refused_whole() {
+over_all!(bytes_that_are_not_utf8_are_refused_whole);
+async fn bytes_that_are_not_utf8_are_refused_whole(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = stream(role, PayloadType::Text);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Text);
         for bad in [&b"fine until here \xff"[..], b"\x80", b"\xed\xa0\x80"] {
             let error = in_time(stream.write(bad)).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidData);
             assert_eq!(cause(&error), &Error::NotUtf8);
         }
+        over.flush(&mut stream).await;
         assert!(peer.received().is_empty(), "nothing of it is sent");
 
         // A code point is held back; what can't continue it is refused, what can is not.
         in_time(stream.write_all(b"\xe2\x82")).await.unwrap();
         let error = in_time(stream.write(b"A")).await.unwrap_err();
         assert_eq!(cause(&error), &Error::NotUtf8);
+        over.flush(&mut stream).await;
         assert!(peer.received().is_empty());
         in_time(stream.write_all(b"\xac!")).await.unwrap();
+        over.flush(&mut stream).await;
         assert_eq!(frames::payload(&peer.frames()), "€!".as_bytes());
     }
 }
 
-#[tokio::test]
-async fn ending_in_half_a_code_point_is_an_error() {
+over_all!(ending_in_half_a_code_point_is_an_error);
+async fn ending_in_half_a_code_point_is_an_error(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = stream(role, PayloadType::Text);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Text);
         in_time(stream.write_all(b"ok \xf0\x9f\x98")).await.unwrap();
         let error = in_time(stream.shutdown()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert_eq!(cause(&error), &Error::UnfinishedCodePoint);
         let error = in_time(stream.close(1000, "")).await.unwrap_err();
         assert_eq!(cause(&error), &Error::UnfinishedCodePoint);
+        over.flush(&mut stream).await;
         assert_eq!(frames::payload(&peer.frames()), b"ok ", "no Close that would look complete");
 
         // The rest may still come.

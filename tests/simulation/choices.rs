@@ -32,6 +32,13 @@ impl Choices {
         of[self.below(of.len())].clone()
     }
 
+    /// A pick that takes its byte from the end, and so leaves the others where they are: inputs that
+    /// were kept mean what they did.
+    pub(crate) fn pick_from_the_end<T: Clone>(&self, of: &[T]) -> T {
+        let byte = self.0.borrow_mut().pop_back().unwrap_or(0);
+        of[usize::from(byte) % of.len()].clone()
+    }
+
     /// A size in bytes: often small, or beside a limit of the length's encoding.
     pub(crate) fn size(&self) -> usize {
         match self.below(16) {
