@@ -25,9 +25,10 @@ impl CloseFrame {
         &self.reason
     }
 
-    /// Whether the peer closed because it was done: 1000, 1001 or no code at all.
+    /// Whether the peer closed because it was done: 1000 or no code at all. 1001 says that the peer
+    /// goes away, which servers and browsers do in the middle of a transfer.
     pub fn is_normal(&self) -> bool {
-        matches!(self.code, None | Some(1000 | 1001))
+        matches!(self.code, None | Some(1000))
     }
 
     pub(crate) fn number(&self) -> Option<u16> {

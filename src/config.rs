@@ -77,7 +77,7 @@ impl Config {
     /// more, is one frame there all the same: the rest would cost as much as the whole.
     ///
     /// This is also the most that a stream holds back when its transport takes the first part of
-    /// a frame only. Values below 4 count as 4: a code point must fit into a frame.
+    /// a frame only, or none of it. Values below 4 count as 4: a code point must fit into a frame.
     pub fn max_frame_size(mut self, bytes: usize) -> Self {
         self.max_frame_size = u32::try_from(bytes.max(4)).unwrap_or(u32::MAX);
         self
@@ -100,23 +100,38 @@ impl Config {
     /// Makes sure that the peer is there, and that nothing on the way thinks the WebSocket idle.
     /// Default: off.
     ///
-    /// While a read waits, a ping goes out (RFC 6455 section 5.5.2) once nothing has come from the
-    /// peer for `interval`. If then nothing comes for `timeout`, not even the pong, the read fails
-    /// with [`TimedOut`](std::io::ErrorKind::TimedOut), and writes with
+    /// While a read or a write waits, a ping goes out (RFC 6455 section 5.5.2) once nothing has come
+    /// from the peer for `interval`. If then nothing comes for `timeout`, not even the pong, the read
+    /// fails with [`TimedOut`](std::io::ErrorKind::TimedOut), and writes with
     /// [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). Many proxies cut a connection that was idle
     /// for a minute: 30 seconds each are a good choice.
     ///
-    /// It is driven by reads: nothing is sent while the application doesn't read, and if it comes
-    /// back after the time was up, the peer has the whole `timeout` once more. The timeout has to
-    /// be long enough for what was accepted before the ping to be sent, and for as long as the
-    /// peer's application may not read, as it answers only then.
+    /// Our own back-pressure is no silence of the peer. The timeout begins when the transport has
+    /// taken the ping and flushed it, and again whenever it takes something after it was busy. While
+    /// it doesn't take what is to be sent, the peer isn't judged; a transport that takes nothing at all
+    /// is given up after 15 times interval and timeout: with 30 seconds each a quarter of an hour, as
+    /// long as TCP takes on Linux. So a peer whose application pauses for less than that while a write
+    /// waits for it keeps its stream. One that is gone is found after interval and timeout if the
+    /// transport takes what is sent, and after 16 times that if a write waits.
+    ///
+    /// It is driven by reads and writes that wait: nothing is sent while the application does
+    /// neither, and if it comes back after the time was up, the peer has the whole `timeout` once
+    /// more. The timeout has to be long enough for as long as the peer's application may not read, as
+    /// it answers only then.
     ///
     /// After our own Close no ping may follow. Silence still counts, from when the peer was last
-    /// heard, or asked: so a `close` doesn't wait for ever. With [`half_close`](Self::half_close) it
-    /// doesn't count any more once `shutdown` was called: the peer may take all the time it wants.
+    /// heard, or asked. With [`half_close`](Self::half_close) it doesn't count for reads any more once
+    /// `shutdown` was called: the peer may take all the time it wants.
     ///
-    /// A stream that reads with this on owns a timer, some 200 bytes of heap. Outside of a tokio
-    /// runtime with time enabled its reads and its `close` panic; so may a `shutdown` that fails.
+    /// A [`close`](crate::WebSocketStream::close) always ends: after interval and timeout if the peer
+    /// says nothing, and after 16 times that if it goes on sending, or the transport takes nothing.
+    /// Once the peer has closed or is gone, what is left to be sent has `timeout` since the transport
+    /// took something; with half-close, where a peer that has closed may pause, 15 times both.
+    ///
+    /// A stream that waits with this on owns a timer: a task of the tokio runtime, of some 300 bytes.
+    /// Outside of a runtime with time enabled, or when the one on which the timer was made is gone, a
+    /// read that has to wait and a `close` are [`Error::NoRuntime`](crate::Error::NoRuntime), and a
+    /// write waits without a limit.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.keep_alive = Some((interval, timeout));
         self
@@ -124,8 +139,8 @@ impl Config {
 
     /// Whether only a normal Close is the end of the file. Default: off.
     ///
-    /// Off: every valid Close is. On: only 1000, 1001 and a Close without a code are; any other
-    /// code is a [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted) error whose source
+    /// Off: every valid Close is. On: only 1000 and a Close without a code are. Any other code, also
+    /// the 1001 that servers and browsers send when they cut a transfer in the middle, is a [`ConnectionAborted`](std::io::ErrorKind::ConnectionAborted) error whose source
     /// is the [`CloseFrame`](crate::CloseFrame), so that a peer's failure never looks like a
     /// complete stream.
     pub fn strict_close(mut self, on: bool) -> Self {

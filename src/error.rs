@@ -25,7 +25,8 @@ pub enum Error {
     /// says so again.
     Protocol(Violation),
     /// The peer sent a Close other than a normal one, on a stream with
-    /// [`strict_close`](crate::Config::strict_close):
+    /// [`strict_close`](crate::Config::strict_close) or in the way of a
+    /// [`close`](crate::WebSocketStream::close):
     /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted). The Close is its
     /// [`source`](std::error::Error::source).
     Aborted(CloseFrame),
@@ -33,10 +34,13 @@ pub enum Error {
     /// There may have been more.
     Truncated,
     /// Nothing came from the peer for as long as
-    /// [`keep_alive`](crate::Config::keep_alive) allows: [`TimedOut`](io::ErrorKind::TimedOut).
+    /// [`keep_alive`](crate::Config::keep_alive) allows, or a close took longer than that allows:
+    /// [`TimedOut`](io::ErrorKind::TimedOut).
     /// There may have been more.
     Silent,
-    /// The transport failed earlier; its own error was given out then. The kind is that error's.
+    /// The transport failed earlier; its own error was given out then, to whoever asked first in this
+    /// direction. The kind is that error's. A flush, shutdown or close says so as long as payload is
+    /// lost.
     Transport(io::ErrorKind),
     /// A write after a Close, from either side, or after a fatal error:
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe).
@@ -48,8 +52,8 @@ pub enum Error {
     /// [`InvalidData`](io::ErrorKind::InvalidData). Nothing of that write is sent.
     NotUtf8,
     /// A shutdown or close of a Text stream in the middle of a code point:
-    /// [`InvalidData`](io::ErrorKind::InvalidData). Nothing is sent; the rest of the code point
-    /// can still be written.
+    /// [`InvalidData`](io::ErrorKind::InvalidData). Nothing is sent, and the rest of the code point
+    /// can still be written; unless the peer has closed, and the start of it is lost.
     UnfinishedCodePoint,
     /// A close code that may not be sent (RFC 6455 section 7.4):
     /// [`InvalidInput`](io::ErrorKind::InvalidInput).
@@ -59,6 +63,9 @@ pub enum Error {
     /// The socket that the stream was made of had read a part of a frame already, which can't be
     /// continued: [`InvalidData`](io::ErrorKind::InvalidData).
     HandedOverInFrame,
+    /// [`keep_alive`](crate::Config::keep_alive) needs a timer, and there is no tokio runtime to run
+    /// it, or the one on which the stream began to be read is gone: [`Other`](io::ErrorKind::Other).
+    NoRuntime,
 }
 
 impl Error {
@@ -74,6 +81,7 @@ impl Error {
             Error::Silent => io::ErrorKind::TimedOut,
             Error::Transport(kind) => *kind,
             Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::NoRuntime => io::ErrorKind::Other,
             Error::WriteZero => io::ErrorKind::WriteZero,
             Error::InvalidCloseCode(_) | Error::CloseReasonTooLong(_) => {
                 io::ErrorKind::InvalidInput
@@ -99,6 +107,9 @@ impl fmt::Display for Error {
             Error::Silent => f.write_str("the peer has fallen silent, and didn't answer a ping"),
             Error::Transport(kind) => write!(f, "the transport failed earlier: {kind}"),
             Error::Closed => f.write_str("the stream is closed for writing"),
+            Error::NoRuntime => {
+                f.write_str("keep-alive has no tokio runtime with a timer, or its runtime is gone")
+            }
             Error::WriteZero => f.write_str("the transport takes no more bytes"),
             Error::NotUtf8 => f.write_str("bytes written to a text stream are not UTF-8"),
             Error::UnfinishedCodePoint => {

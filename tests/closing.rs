@@ -1,19 +1,21 @@
 //! How streams end, line by line as the documentation has it.
 
 mod common;
+mod over;
 
 use common::{
     ROLES, bytes, cause,
     frames::{self, BINARY, CLOSE, PING, PONG},
-    in_time, stream,
+    stream,
     transports::{Peer, Wire},
 };
 use fastwebsockets_stream::{
     CloseFrame, Config, Error, PayloadType, WebSocketStream,
     fastwebsockets::{CloseCode, Role},
 };
+use over::{Over, in_time, joined_over, settle, settle_future, stream_over};
 use std::{error::Error as _, io::ErrorKind, pin::Pin};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};
 
 fn binary(role: Role) -> (WebSocketStream<Wire>, Peer) {
@@ -24,13 +26,13 @@ fn half_closing(role: Role) -> (WebSocketStream<Wire>, Peer) {
     stream(role, Config::new().half_close(true))
 }
 
-async fn expect_eof(stream: &mut WebSocketStream<Wire>) {
+async fn expect_eof(stream: &mut (impl AsyncRead + Unpin)) {
     for _ in 0..3 {
         assert_eq!(in_time(stream.read(&mut [0; 100])).await.unwrap(), 0);
     }
 }
 
-async fn expect_broken_pipe(stream: &mut WebSocketStream<Wire>) {
+async fn expect_broken_pipe(stream: &mut (impl AsyncWrite + Unpin)) {
     for _ in 0..2 {
         let error = in_time(stream.write(b"x")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
@@ -45,11 +47,11 @@ fn close_payload(frames: &[frames::Frame]) -> &[u8] {
     &closes[0].payload
 }
 
-#[tokio::test]
-async fn a_peers_close_is_end_of_file_for_ever_and_echoed_once_with_its_code() {
+over_all!(a_peers_close_is_end_of_file_for_ever_and_echoed_once_with_its_code);
+async fn a_peers_close_is_end_of_file_for_ever_and_echoed_once_with_its_code(over: Over) {
     for role in ROLES {
         for code in [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] {
-            let (mut stream, peer) = binary(role);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
             peer.send(&frames::to(role, BINARY, b"before"));
             peer.send(&frames::close_to(role, code, "a reason"));
             peer.send(&frames::to(role, BINARY, b"after"));
@@ -72,21 +74,22 @@ async fn a_peers_close_is_end_of_file_for_ever_and_echoed_once_with_its_code() {
     }
 }
 
-#[tokio::test]
-async fn an_empty_close_is_echoed_empty() {
+over_all!(an_empty_close_is_echoed_empty);
+async fn an_empty_close_is_echoed_empty(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&frames::to(role, CLOSE, b""));
         expect_eof(&mut stream).await;
         assert_eq!(stream.close_frame().unwrap().code(), None);
+        over.flush(&mut stream).await;
         assert_eq!(close_payload(&peer.frames()), b"");
     }
 }
 
-#[tokio::test]
-async fn the_echo_comes_after_what_was_accepted() {
+over_all!(the_echo_comes_after_what_was_accepted);
+async fn the_echo_comes_after_what_was_accepted(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.take_only(2);
         in_time(stream.write_all(b"accepted")).await.unwrap();
         peer.send(&frames::close_to(role, 1001, ""));
@@ -100,11 +103,11 @@ async fn the_echo_comes_after_what_was_accepted() {
     }
 }
 
-#[tokio::test]
-async fn what_answers_bytes_before_a_close_goes_out_before_the_echo() {
+over_all!(what_answers_bytes_before_a_close_goes_out_before_the_echo);
+async fn what_answers_bytes_before_a_close_goes_out_before_the_echo(over: Over) {
     // However the peer's bytes are cut into packets: here they come in one.
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(
             &[frames::to(role, BINARY, b"question"), frames::close_to(role, 1000, "")].concat(),
         );
@@ -113,18 +116,20 @@ async fn what_answers_bytes_before_a_close_goes_out_before_the_echo() {
         assert!(!stream.is_closed());
         in_time(stream.write_all(b"answer")).await.unwrap();
         expect_eof(&mut stream).await;
+        over.flush(&mut stream).await;
         let frames = peer.frames();
         assert_eq!(frames::payload(&frames), b"answer");
         assert_eq!(close_payload(&frames), 1000u16.to_be_bytes());
     }
 }
 
-#[tokio::test]
-async fn frames_after_a_close_are_ignored() {
+over_all!(frames_after_a_close_are_ignored);
+async fn frames_after_a_close_are_ignored(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&frames::close_to(role, 1000, ""));
         expect_eof(&mut stream).await;
+        over.flush(&mut stream).await;
         let answered = peer.frames().len();
         // Even what would be a violation.
         peer.send(&frames::to(role, PING, b"?"));
@@ -134,12 +139,12 @@ async fn frames_after_a_close_are_ignored() {
     }
 }
 
-#[tokio::test]
-async fn an_end_of_the_transport_without_close_is_unexpected_eof() {
+over_all!(an_end_of_the_transport_without_close_is_unexpected_eof);
+async fn an_end_of_the_transport_without_close_is_unexpected_eof(over: Over) {
     for role in ROLES {
         let whole = frames::to(role, BINARY, b"payload");
         for cut in 0..=whole.len() {
-            let (mut stream, peer) = binary(role);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
             peer.send(&frames::to(role, BINARY, b"before "));
             peer.send(&whole[..cut]);
             peer.end();
@@ -153,17 +158,23 @@ async fn an_end_of_the_transport_without_close_is_unexpected_eof() {
             assert_eq!(received, [b"before ", &b"payload"[..cut.saturating_sub(head)]].concat());
             assert!(!stream.is_closed());
             expect_broken_pipe(&mut stream).await;
-            assert_eq!(in_time(stream.shutdown()).await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+            assert!(!peer.is_shut_down());
+            // As on TCP: nothing of ours is missing.
+            for _ in 0..2 {
+                in_time(stream.flush()).await.unwrap();
+                in_time(stream.shutdown()).await.unwrap();
+            }
+            assert!(peer.is_shut_down());
         }
     }
 }
 
-#[tokio::test]
-async fn an_end_of_the_transport_in_a_close_or_message_is_unexpected_eof() {
+over_all!(an_end_of_the_transport_in_a_close_or_message_is_unexpected_eof);
+async fn an_end_of_the_transport_in_a_close_or_message_is_unexpected_eof(over: Over) {
     for role in ROLES {
         let close = frames::close_to(role, 1000, "bye");
         for ending in [&close[..close.len() - 1], &frames::fragment_to(role, BINARY, b"")] {
-            let (mut stream, peer) = binary(role);
+            let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
             peer.send(ending);
             peer.end();
             let error = in_time(stream.read(&mut [0; 9])).await.unwrap_err();
@@ -172,11 +183,10 @@ async fn an_end_of_the_transport_in_a_close_or_message_is_unexpected_eof() {
     }
 }
 
-#[tokio::test]
-async fn shutdown_sends_close_1000_once_and_flushes() {
+over_all!(shutdown_sends_close_1000_once_and_flushes);
+async fn shutdown_sends_close_1000_once_and_flushes(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
-        peer.buffering();
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         in_time(stream.write_all(b"all of it")).await.unwrap();
         for _ in 0..3 {
             in_time(stream.shutdown()).await.unwrap();
@@ -190,10 +200,10 @@ async fn shutdown_sends_close_1000_once_and_flushes() {
     }
 }
 
-#[tokio::test]
-async fn data_that_the_peer_still_sends_after_our_close_is_delivered() {
+over_all!(data_that_the_peer_still_sends_after_our_close_is_delivered);
+async fn data_that_the_peer_still_sends_after_our_close_is_delivered(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         in_time(stream.shutdown()).await.unwrap();
         peer.send(&frames::to(role, BINARY, b"still "));
         peer.send(&frames::to(role, BINARY, b"coming"));
@@ -205,10 +215,12 @@ async fn data_that_the_peer_still_sends_after_our_close_is_delivered() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_ends_the_transport_instead_of_answering_our_close_is_unexpected_eof() {
+over_all!(a_peer_that_ends_the_transport_instead_of_answering_our_close_is_unexpected_eof);
+async fn a_peer_that_ends_the_transport_instead_of_answering_our_close_is_unexpected_eof(
+    over: Over,
+) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         in_time(stream.shutdown()).await.unwrap();
         peer.end();
         let error = in_time(stream.read(&mut [0; 9])).await.unwrap_err();
@@ -216,18 +228,21 @@ async fn a_peer_that_ends_the_transport_instead_of_answering_our_close_is_unexpe
     }
 }
 
-#[tokio::test]
-async fn the_server_ends_the_transport_once_both_closes_are_through_and_the_client_waits() {
+over_all!(the_server_ends_the_transport_once_both_closes_are_through_and_the_client_waits);
+async fn the_server_ends_the_transport_once_both_closes_are_through_and_the_client_waits(
+    over: Over,
+) {
     for role in ROLES {
         // Our Close first, or the peer's.
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         in_time(stream.shutdown()).await.unwrap();
         assert!(!peer.is_shut_down());
         peer.send(&frames::close_to(role, 1000, ""));
         expect_eof(&mut stream).await;
+        over.shut_down(&mut stream).await;
         assert_eq!(peer.is_shut_down(), role == Role::Server);
 
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.take_only(0);
         peer.send(&frames::close_to(role, 1000, ""));
         expect_eof(&mut stream).await;
@@ -261,11 +276,11 @@ async fn a_peer_that_drops_the_transport_after_its_close_is_no_error() {
     }
 }
 
-#[tokio::test]
-async fn a_peer_that_repeats_our_code_is_no_failure_of_close() {
+over_all!(a_peer_that_repeats_our_code_is_no_failure_of_close);
+async fn a_peer_that_repeats_our_code_is_no_failure_of_close(over: Over) {
     for role in ROLES {
         for (answer, expected) in [(1011, Ok(())), (1012, Err(ErrorKind::ConnectionAborted))] {
-            let (mut stream, peer) = stream(role, Config::new().strict_close(true));
+            let (mut stream, peer) = stream_over(over, role, Config::new().strict_close(true));
             peer.send(&frames::close_to(role, answer, ""));
             peer.end();
             let closed = in_time(stream.close(1011, "the disk is gone")).await;
@@ -274,22 +289,18 @@ async fn a_peer_that_repeats_our_code_is_no_failure_of_close() {
     }
 }
 
-#[tokio::test]
-async fn strict_close_takes_only_a_normal_close_for_the_end_of_the_file() {
+over_all!(strict_close_takes_only_a_normal_close_for_the_end_of_the_file);
+async fn strict_close_takes_only_a_normal_close_for_the_end_of_the_file(over: Over) {
     for role in ROLES {
         let strict = Config::new().strict_close(true);
-        for close in [
-            frames::close_to(role, 1000, ""),
-            frames::close_to(role, 1001, "away"),
-            frames::to(role, CLOSE, b""),
-        ] {
-            let (mut stream, peer) = stream(role, strict);
+        for close in [frames::close_to(role, 1000, ""), frames::to(role, CLOSE, b"")] {
+            let (mut stream, peer) = stream_over(over, role, strict);
             peer.send(&close);
             expect_eof(&mut stream).await;
         }
         for half_close in [false, true] {
-            for code in [1002, 1011, 1012, 3000, 4000] {
-                let (mut stream, peer) = stream(role, strict.half_close(half_close));
+            for code in [1001, 1002, 1011, 1012, 3000, 4000] {
+                let (mut stream, peer) = stream_over(over, role, strict.half_close(half_close));
                 peer.send(&frames::to(role, BINARY, b"part"));
                 peer.send(&frames::close_to(role, code, "boom"));
                 let mut received = Vec::new();
@@ -311,10 +322,10 @@ async fn strict_close_takes_only_a_normal_close_for_the_end_of_the_file() {
     }
 }
 
-#[tokio::test]
-async fn half_close_mode_lets_the_application_write_on_after_the_peers_close() {
+over_all!(half_close_mode_lets_the_application_write_on_after_the_peers_close);
+async fn half_close_mode_lets_the_application_write_on_after_the_peers_close(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = half_closing(role);
+        let (mut stream, peer) = stream_over(over, role, Config::new().half_close(true));
         peer.send(&frames::to(role, BINARY, b"request"));
         peer.send(&frames::close_to(role, 1001, "done asking"));
         let mut request = Vec::new();
@@ -335,13 +346,11 @@ async fn half_close_mode_lets_the_application_write_on_after_the_peers_close() {
     }
 }
 
-#[tokio::test]
-async fn request_shutdown_response_works_between_two_streams_in_half_close_mode() {
+over_all!(request_shutdown_response_works_between_two_streams_in_half_close_mode);
+async fn request_shutdown_response_works_between_two_streams_in_half_close_mode(over: Over) {
     for server_mode in [true, false] {
-        let (a, b) = duplex(100);
         let config = Config::new().half_close(true);
-        let mut client = WebSocketStream::after_handshake(a, Role::Client, config);
-        let mut server = WebSocketStream::after_handshake(b, Role::Server, config);
+        let (mut client, mut server) = joined_over(over, 100, config);
         let (caller, callee) =
             if server_mode { (&mut client, &mut server) } else { (&mut server, &mut client) };
         in_time(async {
@@ -366,13 +375,13 @@ async fn request_shutdown_response_works_between_two_streams_in_half_close_mode(
     }
 }
 
-#[tokio::test]
-async fn close_is_the_whole_closing_handshake() {
+over_all!(close_is_the_whole_closing_handshake);
+async fn close_is_the_whole_closing_handshake(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         in_time(stream.write_all(b"last words")).await.unwrap();
         let mut close = task::spawn(stream.close(CloseCode::Error, "out of order"));
-        assert_pending!(close.poll());
+        assert_pending!(settle_future(&mut close));
         let frames = peer.frames();
         assert_eq!(frames::payload(&frames), b"last words");
         assert_eq!(close_payload(&frames), frames::close_payload(1011, "out of order"));
@@ -380,12 +389,10 @@ async fn close_is_the_whole_closing_handshake() {
         for _ in 0..100 {
             peer.send(&frames::to(role, BINARY, &bytes(3_000)));
         }
-        while close.is_woken() {
-            assert_pending!(close.poll());
-        }
+        assert_pending!(settle_future(&mut close));
         assert!(!peer.is_shut_down());
         peer.send(&frames::close_to(role, 1011, ""));
-        assert_ready_ok!(close.poll());
+        assert_ready_ok!(settle_future(&mut close));
         drop(close);
         assert!(peer.is_shut_down());
         assert!(stream.is_closed());
@@ -413,10 +420,10 @@ fn a_close_lets_other_tasks_have_their_turn_while_it_drops_what_comes() {
     }
 }
 
-#[tokio::test]
-async fn close_after_the_peers_close_ends_the_transport() {
+over_all!(close_after_the_peers_close_ends_the_transport);
+async fn close_after_the_peers_close_ends_the_transport(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&frames::close_to(role, 1000, ""));
         expect_eof(&mut stream).await;
         in_time(stream.close(1000, "")).await.unwrap();
@@ -425,10 +432,10 @@ async fn close_after_the_peers_close_ends_the_transport() {
     }
 }
 
-#[tokio::test]
-async fn close_says_so_if_the_peer_never_answers() {
+over_all!(close_says_so_if_the_peer_never_answers);
+async fn close_says_so_if_the_peer_never_answers(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&frames::to(role, BINARY, b"unread"));
         peer.end();
         let error = in_time(stream.close(1000, "")).await.unwrap_err();
@@ -522,7 +529,11 @@ async fn a_shutdown_whose_close_nobody_is_left_to_take_is_no_error() {
             // It has left without: the reader is who learns it.
             let (mut stream, peer) = self::stream(role, Config::new().half_close(half_close));
             peer.fail_writes(kind);
-            in_time(stream.shutdown()).await.unwrap();
+            peer.fail_flushes(kind);
+            for _ in 0..2 {
+                in_time(stream.shutdown()).await.unwrap();
+                in_time(stream.flush()).await.unwrap();
+            }
             peer.end();
             let error = in_time(stream.read(&mut [0; 9])).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
@@ -561,25 +572,29 @@ async fn a_shutdown_that_has_lost_payload_fails_whatever_the_peer_said() {
     }
 }
 
-#[test]
-fn a_close_reads_on_while_payload_waits_for_the_transport() {
+over_all!(a_close_reads_on_while_payload_waits_for_the_transport);
+async fn a_close_reads_on_while_payload_waits_for_the_transport(over: Over) {
+    // hyper sees to the payload, and its windows are told over the line that takes nothing.
+    if over == Over::Http2 {
+        return;
+    }
     for role in ROLES {
         for half_close in [false, true] {
-            let (mut stream, peer) = stream(role, Config::new().half_close(half_close));
+            let (mut stream, peer) = stream_over(over, role, Config::new().half_close(half_close));
             peer.take_only(3);
-            assert_ready_ok!(task::spawn(stream.write_all(b"payload")).poll());
+            in_time(stream.write_all(b"payload")).await.unwrap();
             let mut close = task::spawn(stream.close(4000, "enough"));
-            assert_pending!(close.poll());
+            assert_pending!(settle_future(&mut close));
             // The peer's Close comes while ours is behind the payload, with more than it may hold.
             peer.send(&frames::to(role, BINARY, &bytes(100_000)));
             peer.send(&frames::close_to(role, 1000, ""));
             for _ in 0..10 {
-                assert_pending!(close.poll());
+                assert_pending!(settle_future(&mut close));
             }
             assert_eq!(peer.unread(), 0, "what comes is dropped");
             peer.take_all();
             assert!(close.is_woken());
-            assert_ready_ok!(close.poll());
+            assert_ready_ok!(settle_future(&mut close));
             let frames = peer.frames();
             assert_eq!(frames::payload(&frames), b"payload");
             assert_eq!(close_payload(&frames), [&4000u16.to_be_bytes()[..], b"enough"].concat());
@@ -600,10 +615,10 @@ async fn an_answering_shutdown_whose_flush_fails_is_no_error() {
     }
 }
 
-#[tokio::test]
-async fn close_refuses_what_may_not_be_sent() {
+over_all!(close_refuses_what_may_not_be_sent);
+async fn close_refuses_what_may_not_be_sent(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         for code in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000] {
             let error = in_time(stream.close(code, "")).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -621,15 +636,15 @@ async fn close_refuses_what_may_not_be_sent() {
     }
 }
 
-#[tokio::test]
-async fn close_reads_while_its_own_close_waits_for_the_transport() {
+over_all!(close_reads_while_its_own_close_waits_for_the_transport);
+async fn close_reads_while_its_own_close_waits_for_the_transport(over: Over) {
     // Both sides have full pipes and close: neither may wait for the other to read first.
-    let (a, b) = duplex(100);
-    let mut client = WebSocketStream::after_handshake(a, Role::Client, PayloadType::Binary);
-    let mut server = WebSocketStream::after_handshake(b, Role::Server, PayloadType::Binary);
+    let (mut client, mut server) = joined_over(over, 100, PayloadType::Binary);
     let fill = |stream: &mut WebSocketStream<_>| {
         let mut writer = task::spawn(());
-        while writer.enter(|cx, _| Pin::new(&mut *stream).poll_write(cx, &[3; 9_000])).is_ready() {}
+        while settle(&mut writer, |cx| Pin::new(&mut *stream).poll_write(cx, &[3; 9_000]))
+            .is_ready()
+        {}
     };
     fill(&mut client);
     fill(&mut server);
@@ -693,23 +708,23 @@ async fn an_error_met_while_reading_is_the_writers() {
     }
 }
 
-#[test]
-fn after_a_fatal_error_nothing_hangs() {
+over_all!(after_a_fatal_error_nothing_hangs);
+async fn after_a_fatal_error_nothing_hangs(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.send(&[0xff; 2]);
         let mut memory = [0; 9];
         let mut buf = ReadBuf::new(&mut memory);
         let mut task = task::spawn(());
         for _ in 0..3 {
-            let read = task.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf));
+            let read = settle(&mut task, |cx| Pin::new(&mut stream).poll_read(cx, &mut buf));
             assert_ready_err!(read);
-            assert_ready_err!(task.enter(|cx, _| Pin::new(&mut stream).poll_write(cx, b"x")));
-            assert_ready_ok!(task.enter(|cx, _| Pin::new(&mut stream).poll_flush(cx)));
-            assert_ready_ok!(task.enter(|cx, _| Pin::new(&mut stream).poll_shutdown(cx)));
+            assert_ready_err!(settle(&mut task, |cx| Pin::new(&mut stream).poll_write(cx, b"x")));
+            assert_ready_ok!(settle(&mut task, |cx| Pin::new(&mut stream).poll_flush(cx)));
+            assert_ready_ok!(settle(&mut task, |cx| Pin::new(&mut stream).poll_shutdown(cx)));
         }
         let mut close = task::spawn(stream.close(1000, ""));
-        let error = assert_ready!(close.poll()).unwrap_err();
+        let error = assert_ready!(settle_future(&mut close)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
     }
 }
@@ -726,21 +741,21 @@ async fn after_a_flush_that_failed_nothing_is_written() {
     }
 }
 
-#[test]
-fn reading_never_waits_for_the_echo_to_be_taken() {
+over_all!(reading_never_waits_for_the_echo_to_be_taken);
+async fn reading_never_waits_for_the_echo_to_be_taken(over: Over) {
     for role in ROLES {
-        let (mut stream, peer) = binary(role);
+        let (mut stream, peer) = stream_over(over, role, PayloadType::Binary);
         peer.take_only(0);
         peer.send(&frames::to(role, PING, b"?"));
         peer.send(&frames::close_to(role, 1000, ""));
         let mut memory = [0; 9];
         let mut buf = ReadBuf::new(&mut memory);
         let mut task = task::spawn(());
-        assert_ready_ok!(task.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf)));
+        assert_ready_ok!(settle(&mut task, |cx| Pin::new(&mut stream).poll_read(cx, &mut buf)));
         assert!(buf.filled().is_empty());
         let frames = {
             peer.take_all();
-            assert_ready_ok!(task.enter(|cx, _| Pin::new(&mut stream).poll_shutdown(cx)));
+            assert_ready_ok!(settle(&mut task, |cx| Pin::new(&mut stream).poll_shutdown(cx)));
             peer.frames()
         };
         assert_eq!((frames[0].opcode, frames[1].opcode), (PONG, CLOSE));

@@ -10,12 +10,12 @@ use common::{
     stream,
 };
 use fastwebsockets_stream::{Config, Error, WebSocketStream, fastwebsockets::Role};
-use std::{io, pin::Pin, time::Duration};
+use std::{io, pin::Pin, task::Poll, time::Duration};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter},
     time::{Instant, advance, timeout},
 };
-use tokio_test::{assert_pending, task};
+use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -314,4 +314,365 @@ async fn two_streams_that_only_wait_stay_open() {
     tokio::join!(wait(&mut a, day), wait(&mut b, day));
     a.write_all(b"x").await.unwrap();
     assert_eq!(b.read_u8().await.unwrap(), b'x');
+}
+
+/// Fills a stream whose peer reads nothing; returns when it takes no more.
+fn fill<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<S>) {
+    let mut writer = task::spawn(());
+    while writer.enter(|cx, _| Pin::new(&mut *stream).poll_write(cx, &[0; 50_000])).is_ready() {}
+}
+
+/// How often interval and timeout pass before a transport that takes nothing is given up.
+const STALLED: u32 = 15;
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_whose_application_pauses_is_not_judged_by_our_own_back_pressure() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.take_only(100_000);
+        fill(&mut stream);
+        wait(&mut stream, (INTERVAL + TIMEOUT) * (STALLED - 1)).await;
+
+        // It reads on: the ping goes out, and has all of its time.
+        peer.take_all();
+        wait(&mut stream, TIMEOUT - MOMENT).await;
+        assert_eq!(opcodes(&peer).last(), Some(&PING));
+        peer.send(&frames::to(role, PONG, b""));
+        wait(&mut stream, INTERVAL - MOMENT).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_after_the_ping_has_left_is_back_pressure_as_well_if_a_write_waits() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.take_only(100_000);
+        fill(&mut stream);
+        wait(&mut stream, INTERVAL + TIMEOUT).await;
+        for _ in 0..3 {
+            // The ping leaves, and the line is full again behind it.
+            peer.take(1_000_000);
+            fill(&mut stream);
+            wait(&mut stream, (INTERVAL + TIMEOUT) * (STALLED - 2)).await;
+        }
+        peer.take_all();
+        peer.send(&frames::to(role, PONG, b""));
+        wait(&mut stream, INTERVAL - MOMENT).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_line_takes_now_and_then_is_a_sign_of_life() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.take_only(100_000);
+        fill(&mut stream);
+        for _ in 0..20 {
+            wait(&mut stream, (INTERVAL + TIMEOUT) * 5).await;
+            peer.take(10_000);
+            fill(&mut stream);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_gone_is_found_though_a_writer_waits_for_it() {
+    for role in ROLES {
+        for by_reader in [true, false] {
+            let (mut stream, peer) = stream(role, keep_alive());
+            peer.take_only(100_000);
+            fill(&mut stream);
+            let start = Instant::now();
+            if by_reader {
+                let (error, _) = until_error(&mut stream).await;
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            } else {
+                let error = stream.write_all(&[1; 50_000]).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            }
+            let time = start.elapsed();
+            assert!(time >= (INTERVAL + TIMEOUT) * STALLED, "{time:?}");
+            assert!(time <= (INTERVAL + TIMEOUT) * (STALLED + 2), "{time:?}");
+            // What was accepted is lost.
+            let error = stream.flush().await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_behind_a_busy_line_has_its_time_from_when_it_has_left() {
+    let (mut stream, peer) = stream(Role::Server, keep_alive());
+    peer.take_only(100_000);
+    fill(&mut stream);
+    wait(&mut stream, INTERVAL + TIMEOUT / 2).await;
+    peer.take_all();
+    wait(&mut stream, TIMEOUT - MOMENT).await;
+    let (error, time) = until_error(&mut stream).await;
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(time < 2 * MOMENT, "{time:?}");
+}
+
+/// A close that has to end in this time, with whatever result.
+async fn close_in<S>(stream: &mut WebSocketStream<S>, most: Duration) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    timeout(most, stream.close(1000, "")).await.expect("in bounded time")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_though_the_peer_has_closed_and_reads_no_more() {
+    for role in ROLES {
+        for half_close in [false, true] {
+            let (mut stream, peer) = stream(role, keep_alive().half_close(half_close));
+            peer.take_only(100_000);
+            fill(&mut stream);
+            peer.send(&frames::close_to(role, 1000, ""));
+            // With half-close it may only pause.
+            let most = if half_close { (INTERVAL + TIMEOUT) * STALLED } else { TIMEOUT };
+            let start = Instant::now();
+            for _ in 0..2 {
+                let error = close_in(&mut stream, most + MOMENT).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            }
+            assert!(start.elapsed() >= most);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_goes_on_while_a_peer_that_has_closed_takes_what_is_left() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.take_only(10);
+        fill(&mut stream);
+        peer.send(&frames::close_to(role, 1000, ""));
+        let mut close = task::spawn(stream.close(1000, ""));
+        for _ in 0..20 {
+            assert_pending!(close.poll());
+            advance(TIMEOUT / 2).await;
+            peer.take(1000);
+        }
+        peer.take_all();
+        assert_ready_ok!(close.poll());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_though_the_transport_never_flushes_or_ends_after_a_truncation() {
+    for role in ROLES {
+        for half_close in [false, true] {
+            let (mut stream, peer) = stream(role, keep_alive().half_close(half_close));
+            stream.write_all(b"unflushed").await.unwrap();
+            peer.block_flush(true);
+            peer.end();
+            for _ in 0..2 {
+                let error = close_in(&mut stream, TIMEOUT + MOMENT).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut, "the payload is lost");
+            }
+
+            // The flush is through; the transport's end isn't.
+            let (mut stream, peer) = self::stream(role, keep_alive().half_close(half_close));
+            peer.end();
+            stream.read_u8().await.unwrap_err();
+            peer.block_shutdown(true);
+            for _ in 0..2 {
+                let error = close_in(&mut stream, TIMEOUT + MOMENT).await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_with_half_close_though_the_peer_says_nothing() {
+    for role in ROLES {
+        let (mut stream, _peer) = stream(role, keep_alive().half_close(true));
+        let error = close_in(&mut stream, INTERVAL + TIMEOUT + MOMENT).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+
+        // After a shutdown only a close counts the time.
+        let (mut stream, _peer) = self::stream(role, keep_alive().half_close(true));
+        stream.shutdown().await.unwrap();
+        wait(&mut stream, Duration::from_secs(3600)).await;
+        let error = close_in(&mut stream, INTERVAL + TIMEOUT + MOMENT).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_though_the_peer_never_stops_sending() {
+    for role in ROLES {
+        for half_close in [false, true] {
+            // A trickle, or more than is dropped in one go.
+            for size in [1, 150_000] {
+                let (mut stream, peer) = stream(role, keep_alive().half_close(half_close));
+                let start = Instant::now();
+                let mut close = task::spawn(stream.close(1000, ""));
+                let error = loop {
+                    peer.send(&frames::to(role, BINARY, &vec![1; size]));
+                    if let Poll::Ready(closed) = close.poll() {
+                        break closed.unwrap_err();
+                    }
+                    advance(Duration::from_secs(1)).await;
+                };
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                let most = (INTERVAL + TIMEOUT) * STALLED;
+                assert!((most..most + 2 * INTERVAL).contains(&start.elapsed()));
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_though_the_peer_says_nothing_and_the_transport_takes_nothing() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.take_only(10);
+        fill(&mut stream);
+        let most = (INTERVAL + TIMEOUT) * (STALLED + 1);
+        let error = close_in(&mut stream, most).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_ends_though_the_transports_end_does_not_come_once_both_closes_are_through() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.send(&frames::close_to(role, 1000, ""));
+        peer.block_shutdown(true);
+        close_in(&mut stream, TIMEOUT + MOMENT).await.unwrap();
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+#[test]
+fn a_stream_that_outlives_the_runtime_of_its_timer_gives_an_error() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        let first = runtime();
+        first.block_on(wait(&mut stream, MOMENT));
+        drop(first);
+
+        let no_runtime = |error: io::Error| {
+            assert_eq!(common::cause(&error), &Error::NoRuntime);
+            assert_eq!(error.kind(), io::ErrorKind::Other);
+        };
+        for _ in 0..2 {
+            no_runtime(assert_ready!(task::spawn(stream.read_u8()).poll()).unwrap_err());
+            no_runtime(runtime().block_on(stream.read_u8()).unwrap_err());
+        }
+        no_runtime(assert_ready!(task::spawn(stream.fill_buf()).poll()).unwrap_err());
+        no_runtime(runtime().block_on(stream.close(1000, "")).unwrap_err());
+
+        // What has come is still there, and nobody needs a timer for it.
+        peer.send(&frames::to(role, BINARY, b"x"));
+        assert_eq!(runtime().block_on(stream.read_u8()).unwrap(), b'x');
+        peer.send(&frames::close_to(role, 1000, ""));
+        runtime().block_on(stream.close(1000, "")).unwrap();
+    }
+}
+
+#[test]
+fn a_stream_that_is_polled_outside_of_a_runtime_gives_an_error_only_if_it_waits() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.send(&frames::to(role, BINARY, b"x"));
+        assert_eq!(assert_ready_ok!(task::spawn(stream.read_u8()).poll()), b'x');
+        let error = assert_ready!(task::spawn(stream.read_u8()).poll()).unwrap_err();
+        assert_eq!(common::cause(&error), &Error::NoRuntime);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_stream_leaves_no_timer_behind() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    let (mut stream, _peer) = stream(Role::Client, keep_alive());
+    wait(&mut stream, INTERVAL + MOMENT).await;
+    assert_eq!(metrics.num_alive_tasks(), before + 1);
+    drop(stream);
+    tokio::task::yield_now().await;
+    assert_eq!(metrics.num_alive_tasks(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_behind_payload_that_we_do_not_read_is_no_silence_of_the_peers() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive());
+        peer.send(&frames::to(role, BINARY, b"unread"));
+        let start = Instant::now();
+        while start.elapsed() < (INTERVAL + TIMEOUT) * (STALLED - 2) {
+            // A writer that waits, again and again.
+            peer.block_flush(true);
+            stream.write_all(b"up").await.unwrap();
+            timeout(Duration::from_secs(5), stream.flush()).await.unwrap_err();
+            peer.block_flush(false);
+            stream.flush().await.unwrap();
+            if opcodes(&peer).contains(&PING) {
+                peer.send(&frames::to(role, PONG, b""));
+            }
+        }
+        let mut received = [0; 6];
+        stream.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"unread");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_waits_for_a_peer_that_is_gone_gives_up_whatever_was_read() {
+    let (open, half) = (keep_alive(), keep_alive().half_close(true));
+    for role in ROLES {
+        for (what, config, sent) in [
+            ("write", half, "Close"),
+            ("flush", half, "Close"),
+            ("shutdown", half, ""),
+            ("flush", open, "Close"),
+            ("shutdown", open, "Close"),
+            ("shutdown", open, "end"),
+            ("write", open, "payload and Close"),
+        ] {
+            let (mut stream, peer) = stream(role, config);
+            peer.take_only(10);
+            fill(&mut stream);
+            let close = frames::close_to(role, 1000, "");
+            match sent {
+                "Close" => peer.send(&close),
+                "end" => peer.end(),
+                "payload and Close" => {
+                    peer.send(&[frames::to(role, BINARY, b"bye"), close].concat());
+                }
+                _ => {}
+            }
+            let wait = async {
+                match what {
+                    "write" => stream.write_all(&[1; 50_000]).await,
+                    "flush" => stream.flush().await,
+                    _ => stream.shutdown().await,
+                }
+            };
+            let most = (INTERVAL + TIMEOUT) * (STALLED + 2);
+            let ended = timeout(most, wait).await;
+            ended.unwrap_or_else(|_| panic!("{what} after {sent}")).unwrap_err();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_was_given_up_leaves_no_mark() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, keep_alive().half_close(true));
+        timeout(Duration::from_secs(5), stream.close(1000, "")).await.unwrap_err();
+        // The peer may take its time for a read again.
+        wait(&mut stream, Duration::from_secs(3600)).await;
+        let mut close = task::spawn(stream.close(1000, ""));
+        assert_pending!(close.poll());
+        peer.send(&frames::close_to(role, 1000, ""));
+        assert_ready_ok!(close.poll());
+    }
 }

@@ -11,6 +11,7 @@ use common::{
 use fastwebsockets_stream::{
     PayloadType, client::Builder, fastwebsockets::Role, server, server::Acceptor,
 };
+use futures_util::FutureExt;
 use http::{Server, VERSIONS, Version, echo};
 use std::{
     fmt::{self, Write},
@@ -221,6 +222,26 @@ async fn every_error_is_told_once() {
     }
     told.one(&["writing has failed", "connection reset"]);
     assert_eq!(told.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn a_transport_that_fails_is_told_once_whoever_asks_how_often() {
+    for payload in [&b"lost"[..], b""] {
+        let (mut stream, peer) = stream(Role::Server, PayloadType::Binary);
+        let (told, _guard) = Told::listen();
+        peer.take_only(1);
+        in_time(stream.write_all(payload)).await.unwrap();
+        peer.send(&frames::masked(PING, b"?"));
+        peer.fail_writes(ErrorKind::ConnectionReset);
+        for _ in 0..2 {
+            assert!(stream.read_u8().now_or_never().is_none());
+            in_time(stream.flush()).await.unwrap_err();
+            in_time(stream.write(b"x")).await.unwrap_err();
+            in_time(stream.shutdown()).await.unwrap_err();
+            in_time(stream.close(1000, "")).await.unwrap_err();
+        }
+        told.one(&["writing has failed", "connection reset"]);
+    }
 }
 
 #[tokio::test]

@@ -54,6 +54,13 @@ impl<'a> Frame<'a> {
         self.prefix_len + self.len
     }
 
+    /// Bytes to leave free from here on, up to `LINE`, for the caller's bytes to come to lie at the
+    /// start of a line of the cache: masking is 8 % slower where it stores across two.
+    #[inline]
+    pub(crate) fn padding(&self, memory: *const u8) -> usize {
+        LINE - (memory as usize + self.prefix_len) % LINE
+    }
+
     /// The frame as slices, in `out`; `None` if it is masked or has more slices than fit.
     #[inline]
     pub(crate) fn as_slices<'b>(&'b self, out: &'b mut [IoSlice<'b>]) -> Option<&'b [IoSlice<'b>]> {
@@ -154,12 +161,11 @@ impl<const N: usize> Scratch<N> {
         ReadBuf::uninit(&mut self.0)
     }
 
-    /// A buffer for a copy of the frame from its start, up to `LINE` bytes smaller than the memory. The
-    /// caller's bytes come to lie at the start of a line: masking is 8 % slower where it stores across
-    /// two.
+    /// A buffer for a copy of the frame from its start, up to `LINE` bytes smaller than the memory.
     #[inline]
     pub(crate) fn buf_for(&mut self, frame: &Frame<'_>) -> ReadBuf<'_> {
-        ReadBuf::uninit(&mut self.0[LINE - frame.prefix_len % LINE..])
+        let padding = frame.padding(self.0.as_ptr().cast());
+        ReadBuf::uninit(&mut self.0[padding..])
     }
 }
 

@@ -4,7 +4,7 @@
 //! writes tells the role, and the frames that its read half gives before it asks for bytes are
 //! those that it had read from the transport already.
 
-use super::random::random;
+use super::masking_key::random;
 use crate::Violation;
 use fastwebsockets::{
     Frame, OpCode, Payload, Role, WebSocket, WebSocketError, WebSocketRead, WebSocketWrite,

@@ -23,29 +23,64 @@ pub(super) struct Inbound {
     pub(super) bytes: u64,
     /// Payload for `AsyncBufRead`. Owns no memory at rest.
     pub(super) buffer: Buffer,
-    /// What comes after the payload that was given out last.
-    pub(super) coming: Option<End>,
-    /// What the reader has come to.
-    pub(super) end: Option<End>,
-    /// The peer's Close, if that is what comes or came.
-    close_frame: Option<Box<CloseFrame>>,
+    /// An error that isn't the last, which a writer has met in place of a reader.
+    pub(super) not_now: Option<Box<io::Error>>,
+    reading: Reading,
+}
+
+enum Reading {
+    Open,
+    /// This comes after the payload that was given out last.
+    Ending(End),
+    /// The reader has come to this.
+    Ended(End),
 }
 
 /// Why nothing more is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// The peer's Close: end of file.
-    Closed,
+    Closed(Box<CloseFrame>),
     /// A Close that isn't a normal one, where it matters.
-    Aborted,
+    Aborted(Box<CloseFrame>),
     Violation(Violation),
     /// The transport ended before a Close.
     Truncated,
     /// Nothing came from the peer, and no answer to a ping.
     Silent,
-    /// The transport failed.
-    Failed(io::ErrorKind),
+    /// The transport failed. The error is there until a reader has been given it.
+    Failed(io::ErrorKind, Option<io::Error>),
     HandedOverInFrame,
+}
+
+impl End {
+    /// The peer's Close, if it is one.
+    pub(super) fn close_frame(&self) -> Option<&CloseFrame> {
+        match self {
+            End::Closed(close) | End::Aborted(close) => Some(close),
+            _ => None,
+        }
+    }
+
+    /// The error that it is; `None` for the end of the file.
+    pub(super) fn error(&self) -> Option<Error> {
+        Some(match self {
+            End::Closed(_) => return None,
+            End::Aborted(close) => Error::Aborted(CloseFrame::clone(close)),
+            End::Violation(violation) => Error::Protocol(*violation),
+            End::Truncated => Error::Truncated,
+            End::Silent => Error::Silent,
+            End::Failed(kind, _) => Error::Transport(*kind),
+            End::HandedOverInFrame => Error::HandedOverInFrame,
+        })
+    }
+
+    /// The error that it is for the reader, who gets one of the transport as it was, once.
+    fn next_error(&mut self) -> Option<io::Error> {
+        match self {
+            End::Failed(_, error @ Some(_)) => error.take(),
+            end => end.error().map(io::Error::from),
+        }
+    }
 }
 
 /// Decoded payload that nobody has read yet.
@@ -60,6 +95,12 @@ impl Buffer {
     /// The first `len` bytes of `memory`, all unread.
     pub(super) fn new(memory: Box<[u8]>, len: usize) -> Self {
         Self { memory, start: 0, end: u32::try_from(len).expect("less than 4 GiB") }
+    }
+
+    /// All of `memory`, unread.
+    pub(super) fn full(memory: Box<[u8]>) -> Self {
+        let len = memory.len();
+        Self::new(memory, len)
     }
 
     #[inline]
@@ -93,29 +134,60 @@ impl Buffer {
 
 impl Inbound {
     pub(super) fn new(decoder: Decoder) -> Self {
-        Self {
-            decoder,
-            bytes: 0,
-            buffer: Buffer::default(),
-            coming: None,
-            end: None,
-            close_frame: None,
+        Self { decoder, bytes: 0, buffer: Buffer::default(), not_now: None, reading: Reading::Open }
+    }
+
+    /// Whether nothing that was read waits for a reader.
+    pub(super) fn may_look(&self) -> bool {
+        self.buffer.is_empty() && self.not_now.is_none()
+    }
+
+    /// Whether more may come.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.reading, Reading::Open)
+    }
+
+    /// What the reader has come to, if it has come to the end.
+    #[inline]
+    pub(super) fn end(&self) -> Option<&End> {
+        match &self.reading {
+            Reading::Ended(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// What a read gives that has come to the end.
+    pub(super) fn read_end(&mut self) -> io::Result<()> {
+        match &mut self.reading {
+            Reading::Ended(end) => end.next_error().map_or(Ok(()), Err),
+            _ => Ok(()),
         }
     }
 
     /// The peer's Close, once the reader has come to it.
     pub(super) fn close_frame(&self) -> Option<&CloseFrame> {
-        match self.end {
-            Some(End::Closed | End::Aborted) => self.close_frame.as_deref(),
-            _ => None,
+        self.end().and_then(End::close_frame)
+    }
+
+    /// Nothing more comes behind what was read so far. The first reason counts.
+    pub(super) fn end_with(&mut self, end: End) {
+        if self.is_open() {
+            self.reading = Reading::Ending(end);
         }
     }
 
-    /// The end is a Close. It is `End::Aborted` where only a normal one is the end of the file.
-    pub(super) fn close(&mut self, frame: CloseFrame, strict: bool) {
-        let aborted = strict && !frame.is_normal();
-        self.coming = Some(if aborted { End::Aborted } else { End::Closed });
-        self.close_frame = Some(Box::new(frame));
+    /// The reader has read everything before the end, if there is one: it counts from now on.
+    /// Returns it the one time.
+    #[inline]
+    pub(super) fn come_to_end(&mut self) -> Option<&End> {
+        if !matches!(self.reading, Reading::Ending(_)) {
+            return None;
+        }
+        if let Reading::Ending(end) = std::mem::replace(&mut self.reading, Reading::Open) {
+            self.reading = Reading::Ended(end);
+        }
+        self.end()
     }
 
     /// How many bytes to take from the transport into `space` bytes of memory, so that there are
@@ -165,21 +237,5 @@ impl Inbound {
             on_event(self, event);
         }
         at.write
-    }
-
-    /// The error that the end is for the reader; `None` for the end of the file.
-    pub(super) fn error(&self, end: End) -> Option<Error> {
-        Some(match end {
-            End::Closed => return None,
-            End::Aborted => match self.close_frame() {
-                Some(close) => Error::Aborted(close.clone()),
-                None => Error::Truncated,
-            },
-            End::Violation(violation) => Error::Protocol(violation),
-            End::Truncated => Error::Truncated,
-            End::Silent => Error::Silent,
-            End::Failed(kind) => Error::Transport(kind),
-            End::HandedOverInFrame => Error::HandedOverInFrame,
-        })
     }
 }

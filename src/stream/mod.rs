@@ -1,13 +1,17 @@
 //! A byte stream over any transport on which the WebSocket handshake is done.
 
 mod adopt;
+mod closing;
 mod engine;
 mod inbound;
 mod keep_alive;
+mod look;
+mod masking_key;
 mod outbound;
-mod random;
 mod read;
+mod scratch;
 mod send;
+mod send_buffer;
 mod wakers;
 mod write;
 mod write_half;
@@ -41,9 +45,10 @@ pin_project! {
     ///
     /// A read gives what has come, as soon as it has come, and no more than one read of the
     /// transport gives. It never waits for the write direction, but it keeps it moving: it answers
-    /// pings (RFC 6455 section 5.5.2) and Closes, and sends on what an earlier write had to leave
-    /// behind. So a stream that is only read is a well-behaved peer, and a request whose last
-    /// bytes the transport didn't take at once goes out while its response is awaited.
+    /// pings (RFC 6455 section 5.5.2) and Closes, sends on what an earlier write had to leave
+    /// behind, and, when it has to wait, flushes what was accepted. So a stream that is only read is
+    /// a well-behaved peer, and a request goes out while its response is awaited, without a flush,
+    /// whatever the transport buffers: a TLS library accepts what it can't send yet.
     ///
     /// End of file is the peer's Close, for ever after. Errors, each once everything before it
     /// has been read, and again for every later read:
@@ -52,9 +57,12 @@ pin_project! {
     /// |---|---|
     /// | `UnexpectedEof` | the transport ended without a Close: there may have been more |
     /// | `InvalidData` | the peer broke the protocol, sent the wrong payload type or text that isn't UTF-8; it gets a Close 1002, 1003 or 1007 |
-    /// | `ConnectionAborted` | a Close other than 1000, 1001 or without a code, under [`Config::strict_close`] |
+    /// | `ConnectionAborted` | a Close other than 1000 or without a code, under [`Config::strict_close`] |
     /// | `TimedOut` | the peer has fallen silent, under [`Config::keep_alive`] |
-    /// | any other | the transport's own error |
+    /// | any other | the transport's own error, and its kind again later |
+    ///
+    /// An `Interrupted`, `WouldBlock` or `TimedOut` of the transport says "not now", in both
+    /// directions: it is passed on, once, nothing was read or written, and the stream goes on.
     ///
     /// # Writing
     ///
@@ -62,7 +70,8 @@ pin_project! {
     /// [`Config::max_frame_size`]; a longer write is a partial one. A vectored write is one frame
     /// as well. An empty write does nothing. Frames go to the transport at once; nothing is held
     /// back for a flush, unless the transport itself buffers. While the transport takes nothing,
-    /// up to 64 KiB of frames gather and leave together.
+    /// up to 64 KiB of frames gather and leave together. A frame that the transport was offered is
+    /// accepted, and offered again as it is.
     ///
     /// A text stream sends whole code points: up to 3 bytes of one that a write ends in the middle
     /// of lead the next frame. Bytes that aren't UTF-8 are `InvalidData`, and nothing of that
@@ -72,11 +81,23 @@ pin_project! {
     /// [`Config::half_close`] for writing on after the peer's Close. An error of the transport is
     /// given out as it is, once; `WriteZero` is a transport that takes no bytes.
     ///
+    /// A stream that is only written to answers pings and learns of the peer's Close as well: a
+    /// write, flush or shutdown that has to wait reads what comes meanwhile, and others look about
+    /// ten times a second if nobody else reads. Payload stops that; it waits for a reader, and the
+    /// peer feels that nobody reads. A writer that does nothing for a while answers with its next
+    /// write or flush: a peer that sends pings must allow for that, or the stream be read.
+    ///
     /// `shutdown` sends what was accepted, then a Close 1000, and flushes; it doesn't wait for the
     /// peer's Close, and reading goes on until that comes. Doing so twice, or after the peer's
     /// Close, is fine. Nor is it an error, as on TCP, if everything else was sent and nobody is left to
     /// take the Close; whether the peer has sent its own is what reading tells.
     /// [`close`](Self::close) is the whole closing handshake.
+    ///
+    /// What was accepted and is lost, as far as is known, is an error of every `flush`, `shutdown`
+    /// and `close` from then on: the transport's own error first, and then one of its kind. It makes
+    /// no difference whether a read or a write has met it, nor what the peer has said. If nothing is
+    /// lost, a flush or shutdown after the end of reading is `Ok`. After an end without a Close,
+    /// what was accepted still goes out, as far as the transport takes it; no Close follows it.
     ///
     /// # Two tasks
     ///
@@ -94,9 +115,14 @@ pin_project! {
     ///
     /// An idle stream owns no heap, unless it has a timer for [`Config::keep_alive`]. There is some
     /// while the transport is busy (what was accepted and not sent: one frame, or 64 KiB), a buffer
-    /// of 8 KiB while an `AsyncBufRead` user has bytes to read, and a control frame of which only a
-    /// part has come. No length that a peer claims ever allocates, so there is no limit of message
-    /// size to configure.
+    /// of 8 KiB while an `AsyncBufRead` user has bytes to read, of 1 KiB while a writer has found
+    /// some, and a control frame of which only a part has come or which has to wait. No length that a
+    /// peer claims ever allocates, so there is no limit of message size to configure.
+    ///
+    /// A thread that writes frames of more than 2 KiB which have to be copied, because they are
+    /// masked or the transport takes no vectored writes, keeps 68 KiB for that. The stack that a read
+    /// or write needs is less than 12 KiB for a stream, and as much again for each stream that is its
+    /// transport, in a build without optimisation.
     ///
     /// # Example
     ///
@@ -222,16 +248,22 @@ impl<S> WebSocketStream<S> {
     ///
     /// For whoever wants to be sure that the peer got everything before the transport is dropped:
     /// a TCP socket that is dropped with unread bytes resets the connection, and the peer loses
-    /// what it had not read. It waits for the peer as long as it takes; wrap it in a timeout. After
-    /// a `shutdown` the code is 1000, whatever is given here.
+    /// what it had not read. It waits for the peer as long as it takes; wrap it in a timeout, or
+    /// configure [`keep_alive`](Config::keep_alive), under which it always ends. After a `shutdown`
+    /// the code is 1000, whatever is given here.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for a code that may not be sent (RFC 6455 section 7.4: 1000 to 1003, 1007 to
     /// 1014 and 3000 to 4999 may) or a reason of more than 123 bytes, and `InvalidData` for a text
     /// stream that stopped in the middle of a code point: nothing is sent then. `UnexpectedEof` if
-    /// the transport ended before the peer's Close; otherwise as for reads and writes. A peer that
-    /// repeats this code in its Close is no error, under `strict_close` either.
+    /// the transport ended before the peer's Close. `ConnectionAborted` if the peer's Close is no
+    /// answer to ours: one with a code of its own other than 1000, which was sent before the peer had
+    /// ours, so that what was sent since may not have been read. The source is the [`CloseFrame`]. A
+    /// peer that repeats our code is no error, under `strict_close` either. Otherwise as for reads
+    /// and writes: payload that is lost is an error whatever the peer has said. A second call after
+    /// an error is an error again; one of the transport that is met while reading is also the next
+    /// read's, as it was.
     ///
     /// # Cancel safety
     ///
@@ -253,7 +285,7 @@ impl<S> WebSocketStream<S> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let code = write::check_close(code.into(), reason)?;
+        let code = closing::check_close(code.into(), reason)?;
         poll_fn(|cx| self.engine.poll_close(Pin::new(&mut self.io), cx, code, reason)).await
     }
 
@@ -301,7 +333,7 @@ impl<S: AsyncRead + AsyncWrite> AsyncBufRead for WebSocketStream<S> {
     }
 
     fn consume(self: Pin<&mut Self>, amount: usize) {
-        self.project().engine.inbound.buffer.consume(amount);
+        self.project().engine.consume(amount);
     }
 }
 

@@ -1,6 +1,11 @@
 //! The write direction: frames on their way to the transport.
 
-use super::{random::random, write_half::WriteHalf};
+use super::{
+    keep_alive::Line,
+    masking_key::random,
+    send_buffer::{MAX_GATHERED, SendBuffer},
+    write_half::WriteHalf,
+};
 use crate::{
     Error,
     protocol::{
@@ -22,12 +27,6 @@ pub(super) const BOXED: Pieces = Pieces { size: 64 * 1024, small_rest: 1024 };
 
 /// The most of it.
 pub(crate) const LARGEST_WRITE: usize = BOXED.most();
-
-/// The largest frame that is kept for a transport which has taken nothing of it.
-pub(super) const MAX_KEPT: usize = LARGEST_WRITE;
-
-/// How much may gather while the transport is busy.
-pub(super) const MAX_GATHERED: usize = 64 * 1024;
 
 /// How much may gather of it for the answer to a ping to wait behind it, rather than by itself. A
 /// transport can be busy for a moment after each frame, as a stream of HTTP/2 is.
@@ -56,19 +55,20 @@ impl Pieces {
 
 /// What was accepted for writing and what is to be sent besides.
 pub(super) struct Outbound {
-    /// Whole frames that the transport has not taken yet, from `sent` on. Owns no memory at rest.
-    pub(super) buffer: Vec<u8>,
-    pub(super) sent: usize,
+    /// Whole frames that the transport has not taken yet. Owns no memory at rest.
+    pub(super) buffer: SendBuffer,
     /// The answer to the latest ping, if there was no room for it behind what waits for the transport.
     pong: Option<Box<ControlPayload>>,
     /// Whether a ping is due that there was no room for yet.
     ping: bool,
     state: State,
-    /// Why the transport is lost, if the writer was not told yet.
-    error: Option<io::Error>,
     /// Whether the transport took nothing when it was asked last.
     pub(super) busy: bool,
-    /// Whether a control frame may still be in a buffer of the transport.
+    /// Whether a flush of the transport waits.
+    flush_waits: bool,
+    /// Whether the transport has taken something after it had been busy: the line moves.
+    moved: bool,
+    /// Whether a control frame waits here or may still be in a buffer of the transport.
     unflushed: bool,
     /// Whether payload waits here or may still be in a buffer of the transport.
     pub(super) unflushed_payload: bool,
@@ -87,25 +87,74 @@ pub(super) struct Outbound {
     pub(super) text: Utf8,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// Payload is accepted.
     Open,
+    /// The peer's direction has ended without a Close: no payload is accepted any more, and no Close
+    /// comes behind what was.
+    CutOff,
+    /// This Close is to be sent when all payload is through, so that an error is either the loss of
+    /// payload or that of the Close.
+    CloseQueued(Box<ControlPayload>),
     /// Our Close is in the buffer or sent: no frame comes after it.
-    Closing,
+    Closed,
+    /// Nobody is left to take our Close, and nothing else is missing.
+    GivenUp,
     /// The transport is lost.
-    Failed,
+    Failed(Box<Failure>),
+}
+
+/// How the transport was lost.
+pub(super) struct Failure {
+    /// The error, until somebody has been given it.
+    error: Option<io::Error>,
+    /// What is said of it later.
+    cause: Error,
+    /// Whether payload was accepted that can't be sent any more, as far as is known.
+    pub(super) lost: bool,
+}
+
+impl Failure {
+    /// The error itself the first time, and what is known of it later.
+    pub(super) fn error(&mut self) -> io::Error {
+        self.take_error().unwrap_or_else(|| self.cause.clone().into())
+    }
+
+    /// The error itself, the first time.
+    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
+}
+
+/// Why a write was not accepted.
+pub(super) enum WriteError {
+    /// The bytes aren't a text.
+    NotUtf8,
+    Transport(io::Error),
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> Self {
+        Self::Transport(error)
+    }
+}
+
+/// Whether an error of the transport means "not now": nothing was taken, and it may be asked again.
+pub(super) fn is_temporary(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
 impl Outbound {
     pub(super) fn new(masked: bool, data: OpCode, max_frame_size: u32) -> Self {
         Self {
-            buffer: Vec::new(),
-            sent: 0,
+            buffer: SendBuffer::default(),
             pong: None,
             ping: false,
             state: State::Open,
-            error: None,
             busy: false,
+            flush_waits: false,
+            moved: false,
             unflushed: false,
             unflushed_payload: false,
             masked,
@@ -118,34 +167,48 @@ impl Outbound {
         }
     }
 
-    /// Whether no Close was sent or queued, and the transport works.
+    /// Whether payload is accepted: no Close was sent or queued, and the transport works.
     #[inline]
     pub(super) fn is_open(&self) -> bool {
-        self.state == State::Open
-    }
-
-    /// Whether the transport is lost.
-    pub(super) fn is_failed(&self) -> bool {
-        self.state == State::Failed
+        matches!(self.state, State::Open)
     }
 
     /// Whether our Close was sent or queued, and the transport works.
     #[inline]
     pub(super) fn is_closing(&self) -> bool {
-        self.state == State::Closing
+        matches!(self.state, State::CloseQueued(_) | State::Closed | State::GivenUp)
+    }
+
+    /// How the transport was lost, if it was.
+    #[inline]
+    pub(super) fn failure(&mut self) -> Option<&mut Failure> {
+        match &mut self.state {
+            State::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Whether the transport is lost.
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
+    /// Whether the transport is lost, or was when it was given our Close.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.state, State::Failed(_) | State::GivenUp)
     }
 
     /// Whether the transport has taken everything, our Close included.
     #[inline]
     pub(super) fn is_close_handed_over(&self) -> bool {
-        self.is_closing() && self.buffer.is_empty()
+        matches!(self.state, State::Closed | State::GivenUp) && self.buffer.is_empty()
     }
 
-    /// Whether this error means that nobody is left to take our Close, and no payload is lost by it:
-    /// then our Close counts as handed over. To end a direction that nobody reads is no error on TCP
-    /// either. A peer that has sent its own Close may have left without waiting for ours; if it hasn't,
-    /// the reader learns that.
-    pub(super) fn gives_up_close(&mut self, error: &io::Error) -> bool {
+    /// Gives up our Close, if this error means that nobody is left to take it: then it counts as
+    /// handed over. All payload is through by then. To end a direction that nobody reads is no error
+    /// on TCP either. A peer that has sent its own Close may have left without waiting for ours; if
+    /// it hasn't, the reader learns that.
+    pub(super) fn give_up_close(&mut self, error: &io::Error) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
         let has_left =
             matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected);
@@ -155,8 +218,8 @@ impl Outbound {
             && !self.unflushed_payload;
         if given_up {
             trace::write_failed(error);
-            self.buffer = Vec::new();
-            self.sent = 0;
+            self.state = State::GivenUp;
+            self.buffer.clear();
             self.unflushed = false;
         }
         given_up
@@ -168,36 +231,50 @@ impl Outbound {
         self.buffer.is_empty() && self.pong.is_none() && !self.unflushed
     }
 
+    /// What keep-alive has to know.
+    pub(super) fn line(&mut self, hears: bool) -> Line {
+        Line {
+            is_free: !self.ping && self.is_settled() && !self.flush_waits,
+            hears,
+            moved: std::mem::take(&mut self.moved),
+        }
+    }
+
     /// Whether the writer stopped in the middle of a code point.
     pub(super) fn is_in_code_point(&self) -> bool {
         !self.text.is_complete()
     }
 
-    /// The transport is lost. The writer is told `error` next, and `BrokenPipe` after that.
-    pub(super) fn fail(&mut self, error: Option<io::Error>) {
-        if self.state != State::Failed {
-            self.state = State::Failed;
-            self.error = error;
-            self.buffer = Vec::new();
-            self.sent = 0;
+    /// The peer's direction has ended without a Close.
+    pub(super) fn cut_off(&mut self) {
+        if self.is_open() {
+            self.state = State::CutOff;
+        }
+    }
+
+    /// The transport is lost by this error, which is for whoever asks next.
+    pub(super) fn fail_with(&mut self, error: io::Error) {
+        if !self.is_failed() {
+            trace::write_failed(&error);
+            self.fail(Error::Transport(error.kind()), Some(error));
+        }
+    }
+
+    /// The transport is lost.
+    pub(super) fn fail(&mut self, cause: Error, error: Option<io::Error>) {
+        if !self.is_failed() {
+            let lost = self.unflushed_payload || self.is_in_code_point();
+            self.state = State::Failed(Box::new(Failure { error, cause, lost }));
+            self.buffer.clear();
             self.pong = None;
             self.ping = false;
             self.unflushed = false;
         }
     }
 
-    /// The error of a lost transport, if it is lost.
-    #[inline]
-    pub(super) fn check_transport(&mut self) -> io::Result<()> {
-        match self.state {
-            State::Failed => Err(self.error.take().unwrap_or_else(|| Error::Closed.into())),
-            State::Open | State::Closing => Ok(()),
-        }
-    }
-
     /// Our Close was sent before we came: nothing can be written any more.
     pub(super) fn already_closed(&mut self) {
-        self.state = State::Closing;
+        self.state = State::Closed;
         // It may still be in a buffer of the transport.
         self.unflushed = true;
     }
@@ -231,22 +308,37 @@ impl Outbound {
         }
     }
 
-    /// Sends a Close after everything that was accepted, unless one was sent already.
+    /// Queues a Close behind everything that was accepted, unless there was one already. This is the
+    /// only place where one is made.
     pub(super) fn queue_close(&mut self, code: Option<u16>, reason: &str) {
         if !self.is_open() {
             return;
         }
-        self.append_pending_pong();
         // A peer that has our Close answers that.
         self.ping = false;
-        self.state = State::Closing;
         let mut payload = Vec::new();
         if let Some(code) = code {
             payload.extend(code.to_be_bytes());
             payload.extend(reason.bytes());
         }
-        self.append_control(OpCode::Close, &payload);
+        self.state = State::CloseQueued(Box::new(ControlPayload::new(&payload)));
+        self.control_frames += 1;
+        self.unflushed = true;
         trace::closing(code, reason);
+    }
+
+    /// The Close that was queued comes next. Returns whether there is one.
+    fn append_queued_close(&mut self) -> bool {
+        match std::mem::replace(&mut self.state, State::Closed) {
+            State::CloseQueued(close) => {
+                self.append_frame(OpCode::Close, close.as_slice());
+                true
+            }
+            state => {
+                self.state = state;
+                false
+            }
+        }
     }
 
     fn append_pending_pong(&mut self) {
@@ -256,22 +348,20 @@ impl Outbound {
     }
 
     fn append_control(&mut self, opcode: OpCode, payload: &[u8]) {
-        let slices = [IoSlice::new(payload)];
-        let frame = Frame::new(opcode, self.new_key(), &[], &slices, payload.len());
-        self.keep(&frame, 0);
+        self.append_frame(opcode, payload);
         self.control_frames += 1;
         self.unflushed = true;
     }
 
+    fn append_frame(&mut self, opcode: OpCode, payload: &[u8]) {
+        let slices = [IoSlice::new(payload)];
+        let frame = Frame::new(opcode, self.new_key(), &[], &slices, payload.len());
+        self.keep(&frame, 0);
+    }
+
     /// Keeps the bytes of the frame from `from` on for later.
     pub(super) fn keep(&mut self, frame: &Frame<'_>, from: usize) {
-        let left = frame.size() - from;
-        if self.sent > 0 && self.buffer.len() + left > self.buffer.capacity() {
-            self.buffer.drain(..self.sent);
-            self.sent = 0;
-        }
-        self.buffer.reserve(left);
-        frame.copy(from..frame.size(), &mut self.buffer);
+        frame.copy(from..frame.size(), self.buffer.reserve(frame.size() - from));
     }
 
     /// A key that can't be predicted (RFC 6455 section 10.3), if we mask.
@@ -289,7 +379,21 @@ impl Outbound {
     /// Whether with this payload at most `most` bytes wait for the transport.
     #[inline]
     fn has_room(&self, payload: usize, most: usize) -> bool {
-        self.buffer.len() - self.sent + MAX_HEAD + payload <= most
+        self.buffer.len() + MAX_HEAD + payload <= most
+    }
+
+    /// The transport has taken nothing.
+    pub(super) fn is_busy(&mut self) {
+        self.busy = true;
+    }
+
+    /// The transport has taken something.
+    #[inline]
+    pub(super) fn is_not_busy(&mut self) {
+        if self.busy {
+            self.busy = false;
+            self.moved = true;
+        }
     }
 
     /// Gives the buffer to the transport. What is sent is whole frames; a waiting pong goes
@@ -299,65 +403,59 @@ impl Outbound {
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.sent < self.buffer.len() {
-            let unsent = &self.buffer[self.sent..];
+        while !self.buffer.is_empty() {
+            let unsent = self.buffer.unsent();
             let piece = if half.io.is_write_vectored() {
                 unsent
             } else {
-                &unsent[..BOXED.first(unsent.len())]
+                &unsent[..BOXED.first(unsent.len()).max(self.buffer.offered())]
             };
+            let offered = piece.len();
             match half.poll_write(cx, piece) {
                 Poll::Pending => {
-                    self.busy = true;
+                    self.buffer.not_taken(offered);
+                    self.is_busy();
                     return Poll::Pending;
                 }
-                Poll::Ready(written) => self.sent += written?,
+                Poll::Ready(written) => self.buffer.taken(written?),
             }
-            self.busy = false;
+            self.is_not_busy();
             if self.can_gather(MAX_CONTROL_PAYLOAD) {
                 self.append_pending_pong();
                 self.append_pending_ping();
             }
         }
-        if self.sent > 0 {
-            self.buffer = Vec::new();
-            self.sent = 0;
-            half.wakers.release();
-        }
         Poll::Ready(Ok(()))
     }
 
-    /// Gives everything that is due to the transport, and sees control frames through its buffers.
+    /// Gives everything that is due to the transport, our Close last, and sees control frames through
+    /// its buffers; payload too, if `payload` says so or a Close has to come behind it.
     pub(super) fn poll_settle<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
+        payload: bool,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(half, cx))?;
-        if self.unflushed {
-            ready!(self.poll_flush_transport(half, cx))?;
+        if matches!(self.state, State::GivenUp) {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
-    }
-
-    pub(super) fn poll_flush<S: AsyncWrite>(
-        &mut self,
-        half: &mut WriteHalf<'_, S>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        ready!(self.poll_drain(half, cx))?;
-        self.poll_flush_transport(half, cx)
-    }
-
-    fn poll_flush_transport<S: AsyncWrite>(
-        &mut self,
-        half: &mut WriteHalf<'_, S>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        ready!(half.poll_flush(cx))?;
-        self.unflushed = false;
-        self.unflushed_payload = false;
-        half.wakers.release();
-        Poll::Ready(Ok(()))
+        loop {
+            ready!(self.poll_drain(half, cx))?;
+            if !self.unflushed_payload && self.append_queued_close() {
+                continue;
+            }
+            if !self.unflushed && !payload {
+                return Poll::Ready(Ok(()));
+            }
+            let flushed = half.poll_flush(cx);
+            self.moved |= self.flush_waits && flushed.is_ready();
+            self.flush_waits = flushed.is_pending();
+            ready!(flushed)?;
+            self.unflushed_payload = false;
+            if !self.append_queued_close() {
+                self.unflushed = false;
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }

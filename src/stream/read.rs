@@ -3,6 +3,7 @@
 use super::{
     engine::Engine,
     inbound::{Buffer, End},
+    outbound::is_temporary,
     wakers::Side,
 };
 use crate::protocol::frame::Scratch;
@@ -14,7 +15,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// Reads of the transport in a row that may give no payload, before other tasks get a turn.
-const MAX_FRUITLESS_READS: usize = 16;
+pub(super) const MAX_FRUITLESS_READS: usize = 16;
 
 /// A caller's buffer up to this size gets a copy of what was read together with the head, so that a
 /// message which fits into it exactly takes one read of the transport. A longer one has a longer
@@ -23,6 +24,12 @@ const TINY: usize = 125;
 
 /// The head of a message that fits into it.
 const TINY_HEAD: usize = 6;
+
+/// What a read has come to.
+pub(super) enum Read {
+    Payload,
+    End,
+}
 
 impl Engine {
     pub(super) fn poll_read<S: AsyncRead + AsyncWrite>(
@@ -34,11 +41,13 @@ impl Engine {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
+        self.in_close = false;
         if !self.inbound.buffer.is_empty() {
             let unread = self.inbound.buffer.unread();
             let len = unread.len().min(buf.remaining());
             buf.put_slice(&unread[..len]);
             self.inbound.buffer.consume(len);
+            self.let_writer_look();
             return Poll::Ready(Ok(()));
         }
         self.inbound.buffer.release();
@@ -58,6 +67,7 @@ impl Engine {
         io: Pin<&mut S>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<&[u8]>> {
+        self.in_close = false;
         if self.inbound.buffer.is_empty() {
             let mut memory = self.inbound.buffer.take_memory();
             let mut buf = ReadBuf::new(&mut memory);
@@ -71,41 +81,86 @@ impl Engine {
         Poll::Ready(Ok(self.inbound.buffer.unread()))
     }
 
+    pub(super) fn consume(&mut self, amount: usize) {
+        self.inbound.buffer.consume(amount);
+        self.let_writer_look();
+    }
+
+    /// A writer that waits looks again, when what has stopped it is read.
+    #[inline]
+    fn let_writer_look(&mut self) {
+        if self.lookout.is_stopped
+            && self.inbound.buffer.is_empty()
+            && self.inbound.decoder.remaining() == 0
+        {
+            self.lookout.is_stopped = false;
+            self.wakers.wake_writer();
+        }
+    }
+
     /// Reads at least one byte of payload, unless the stream has ended, and at most `want`: `buf`
     /// may have more room than that, for the head of a frame.
-    pub(super) fn poll_payload<S: AsyncRead + AsyncWrite>(
+    #[inline]
+    fn poll_payload<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        want: usize,
+    ) -> Poll<io::Result<()>> {
+        match ready!(self.poll_payload_or_end(io, cx, buf, want))? {
+            Read::Payload => Poll::Ready(Ok(())),
+            Read::End => Poll::Ready(self.inbound.read_end()),
+        }
+    }
+
+    /// The same, but leaves it to the caller to ask what the end was.
+    pub(super) fn poll_payload_or_end<S: AsyncRead + AsyncWrite>(
         &mut self,
         mut io: Pin<&mut S>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
         want: usize,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<Read>> {
+        self.lookout.is_read = true;
+        self.wakers.reads();
+        if let Some(error) = self.inbound.not_now.take() {
+            return Poll::Ready(Err(*error));
+        }
         for _ in 0..MAX_FRUITLESS_READS {
             self.come_to_end();
-            self.settle_for_reader(io.as_mut(), cx);
-            if let Some(end) = self.inbound.end {
-                return Poll::Ready(self.inbound.error(end).map_or(Ok(()), |e| Err(e.into())));
+            let is_ready = self.settle_for_reader(io.as_mut(), cx);
+            if self.inbound.end().is_some() {
+                return Poll::Ready(Ok(Read::End));
             }
-            match self.poll_transport(io.as_mut(), cx, buf, want) {
+            let both = self.wakers.of_both(Side::Reader, cx.waker());
+            let waker = both.as_ref().unwrap_or(cx.waker());
+            match self.poll_transport(io.as_mut(), &mut Context::from_waker(waker), buf, want) {
                 Poll::Pending => {
-                    self.wakers.wait(Side::Reader, cx.waker());
-                    ready!(self.poll_keep_alive(cx));
+                    self.wakers.wait_to_read(cx.waker());
+                    if is_ready {
+                        self.flush_for_reader(io.as_mut(), cx);
+                    }
+                    ready!(self.poll_keep_alive(cx, Side::Reader))?;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(0)) => {}
                 Poll::Ready(Ok(_)) => {
                     self.settle_for_reader(io.as_mut(), cx);
-                    return Poll::Ready(Ok(()));
+                    self.flush_now_and_then(io, cx);
+                    self.let_writer_look();
+                    return Poll::Ready(Ok(Read::Payload));
                 }
             }
         }
-        self.wakers.wait(Side::Reader, cx.waker());
+        self.wakers.wait_to_read(cx.waker());
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// One read of the transport into `buf`, decoded there. Returns the bytes of payload.
-    fn poll_transport<S: AsyncRead>(
+    /// One read of the transport into `buf`, decoded there. Returns the bytes of payload. An error that
+    /// is not the last is returned; any other is the end, once the reader has come to it.
+    pub(super) fn poll_transport<S: AsyncRead>(
         &mut self,
         mut io: Pin<&mut S>,
         cx: &mut Context<'_>,
@@ -119,26 +174,21 @@ impl Engine {
         } else {
             io.as_mut().poll_read(cx, buf)
         };
-        if let Err(error) = ready!(read) {
-            self.transport_failed(error.kind());
-            return Poll::Ready(Err(error));
+        match ready!(read) {
+            Err(error) if is_temporary(&error) => return Poll::Ready(Err(error)),
+            Err(error) => {
+                self.inbound.end_with(End::Failed(error.kind(), Some(error)));
+                return Poll::Ready(Ok(0));
+            }
+            Ok(()) => {}
         }
         let chunk = buf.filled_mut().get_mut(start..).unwrap_or_default();
         if chunk.is_empty() {
-            self.inbound.coming = Some(End::Truncated);
+            self.inbound.end_with(End::Truncated);
             return Poll::Ready(Ok(0));
         }
         let payload = self.receive(chunk);
         buf.set_filled(start + payload);
         Poll::Ready(Ok(payload))
-    }
-
-    /// An error of the transport ends the stream, unless it says "not now".
-    fn transport_failed(&mut self, kind: io::ErrorKind) {
-        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-        if !matches!(kind, Interrupted | TimedOut | WouldBlock) {
-            self.inbound.coming = Some(End::Failed(kind));
-            self.come_to_end();
-        }
     }
 }

@@ -1,21 +1,20 @@
 //! Writing: bytes of the caller become one frame.
 
 use super::{
-    outbound::{BOXED, MAX_KEPT, Outbound, Pieces},
+    outbound::{BOXED, LARGEST_WRITE, Outbound, Pieces, WriteError, is_temporary},
+    scratch,
     write_half::WriteHalf,
 };
-use crate::{
-    Error,
-    protocol::{
-        frame::{Frame, LINE, Scratch},
-        head::MAX_HEAD,
-        utf8::Utf8,
-    },
+use crate::protocol::{
+    frame::{Frame, LINE, Scratch},
+    head::MAX_HEAD,
+    utf8::Utf8,
 };
 use fastwebsockets::OpCode;
 use std::{
     io::{self, IoSlice},
-    task::{Context, Poll, ready},
+    ops::Range,
+    task::{Context, Poll},
 };
 use tokio::io::AsyncWrite;
 
@@ -32,8 +31,19 @@ const SMALL_FRAME: usize = 2 * 1024;
 /// a packet on loopback, which holds 65 483 bytes. What is a little more makes two of it.
 const PACKETS: Pieces = Pieces { size: 65_280, small_rest: 4 * 1024 };
 
+/// The most that is copied at a time.
+pub(super) const LARGEST_COPY: usize = PACKETS.most();
+
+const _: () = assert!(LARGEST_COPY >= LARGEST_WRITE);
+
 /// Slices that are handed to the transport at once; a write with more of them is copied.
 const MAX_SLICES: usize = 16;
+
+/// Whether the transport has taken so much.
+#[inline]
+fn is_all(written: &Poll<io::Result<usize>>, size: usize) -> bool {
+    matches!(written, Poll::Ready(Ok(n)) if *n == size)
+}
 
 /// What of an offered write goes into the next frame.
 struct Cut {
@@ -46,13 +56,14 @@ struct Cut {
 }
 
 impl Outbound {
-    /// Accepts bytes as one frame, whole or not at all: `Pending` consumes nothing.
+    /// Accepts bytes as one frame, whole or not at all: `Pending` consumes nothing. A frame that was
+    /// offered to the transport is accepted, whatever the transport has taken of it.
     pub(super) fn poll_write<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, WriteError>> {
         let offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
         if offered == 0 {
             return Poll::Ready(Ok(0));
@@ -72,7 +83,7 @@ impl Outbound {
             if busy {
                 self.keep(&frame, 0);
             } else {
-                ready!(self.poll_send(half, cx, &frame))?;
+                self.send(half, cx, &frame)?;
             }
             self.frames += 1;
         }
@@ -96,7 +107,7 @@ impl Outbound {
 
     /// Decides what of `slices` is framed: at most `room` bytes, and of a text whole code points.
     #[inline]
-    fn cut(&self, slices: &[IoSlice<'_>], offered: usize, room: usize) -> io::Result<Cut> {
+    fn cut(&self, slices: &[IoSlice<'_>], offered: usize, room: usize) -> Result<Cut, WriteError> {
         let most = offered.min(room);
         if self.data != OpCode::Text {
             return Ok(Cut { taken: most, framed: most, text: Utf8::default() });
@@ -105,7 +116,7 @@ impl Outbound {
         let mut left = most;
         for slice in slices {
             let piece = &slice[..slice.len().min(left)];
-            text.push(piece).map_err(|_| Error::NotUtf8)?;
+            text.push(piece).map_err(|_| WriteError::NotUtf8)?;
             left -= piece.len();
         }
         let framed = most.saturating_sub(text.partial().len());
@@ -116,18 +127,26 @@ impl Outbound {
         Ok(Cut { taken: most, framed, text })
     }
 
-    /// Gives a frame to an idle transport. `Ready` means that it is accepted: sent, or kept.
-    fn poll_send<S: AsyncWrite>(
+    /// Gives a frame to an idle transport. What the transport doesn't take is kept.
+    fn send<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
-    ) -> Poll<io::Result<()>> {
-        if frame.size() > TINY_FRAME && half.io.is_write_vectored() {
-            let mut out = [IoSlice::new(&[]); MAX_SLICES];
-            if let Some(slices) = frame.as_slices(&mut out) {
+    ) -> io::Result<()> {
+        if frame.size() > TINY_FRAME && !self.masked && half.io.is_write_vectored() {
+            // The usual write of one slice isn't to pay for places for many.
+            let (mut few, mut many) = ([IoSlice::new(&[]); 2], None);
+            let slices = frame.as_slices(&mut few).or_else(|| {
+                let many = many.insert([IoSlice::new(&[]); MAX_SLICES]);
+                frame.as_slices(many)
+            });
+            if let Some(slices) = slices {
                 let written = half.poll_write_vectored(cx, slices, frame.size());
-                return self.poll_accept(half, cx, frame, 0, written);
+                if is_all(&written, frame.size()) {
+                    return Ok(());
+                }
+                return self.accept(half, cx, frame, 0..frame.size(), written);
             }
         }
         if frame.size() <= SMALL_FRAME {
@@ -135,64 +154,94 @@ impl Outbound {
             let mut copy = scratch.buf_for(frame);
             frame.copy_all(&mut copy);
             let written = half.poll_write(cx, copy.filled());
-            return self.poll_accept(half, cx, frame, 0, written);
+            if is_all(&written, frame.size()) {
+                return Ok(());
+            }
+            return self.accept(half, cx, frame, 0..frame.size(), written);
         }
-        self.poll_send_copy(half, cx, frame)
+        self.send_copy(half, cx, frame)
     }
 
-    /// Copies the frame, masking it on the way, and sends the copy, in pieces. The copy is on the
-    /// stack, so that no stream has to own memory for it; only here, so that nothing else needs as
-    /// much of it.
+    /// Copies the frame, masking it on the way, and sends the copy, in pieces.
     #[inline(never)]
-    fn poll_send_copy<S: AsyncWrite>(
+    fn send_copy<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
-    ) -> Poll<io::Result<()>> {
-        const { assert!(PACKETS.most() >= BOXED.most(), "either fits") };
-        let mut scratch = Scratch::<{ PACKETS.most() + LINE }>::new();
+    ) -> io::Result<()> {
         let pieces = if half.io.is_write_vectored() { PACKETS } else { BOXED };
-        let mut sent = 0;
-        loop {
-            let end = sent + pieces.first(frame.size() - sent);
-            let mut copy = if sent == 0 { scratch.buf_for(frame) } else { scratch.buf() };
-            frame.copy(sent..end, &mut copy);
-            match half.poll_write(cx, copy.filled()) {
-                Poll::Ready(Ok(n)) if sent + n == end && end < frame.size() => sent = end,
-                written => return self.poll_accept(half, cx, frame, sent, written),
+        scratch::with(|memory| {
+            let mut sent = 0;
+            loop {
+                let end = sent + pieces.first(frame.size() - sent);
+                memory.clear();
+                if sent == 0 {
+                    memory.resize(frame.padding(memory.as_ptr()), 0);
+                }
+                let start = memory.len();
+                frame.copy(sent..end, memory);
+                match half.poll_write(cx, &memory[start..]) {
+                    Poll::Ready(Ok(n)) if sent + n == end && end < frame.size() => sent = end,
+                    written => return self.accept(half, cx, frame, sent..end, written),
+                }
             }
-        }
+        })
     }
 
-    /// After a try to send the frame from `sent` on: keeps what the transport didn't take, unless
-    /// it took nothing of a frame that is too large to wait.
-    #[inline]
-    fn poll_accept<S: AsyncWrite>(
+    /// After the transport was offered this range of the frame: keeps what it didn't take, and all
+    /// that comes behind.
+    #[inline(never)]
+    fn accept<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
-        sent: usize,
+        offered: Range<usize>,
         written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<()>> {
-        let sent = match written {
-            Poll::Ready(written) => sent + written?,
-            Poll::Pending if sent == 0 && frame.size() > MAX_KEPT => return Poll::Pending,
-            Poll::Pending => {
-                self.busy = true;
-                sent
+    ) -> io::Result<()> {
+        match written {
+            Poll::Ready(Ok(n)) => {
+                let sent = offered.start + n;
+                if sent < frame.size() {
+                    self.keep(frame, sent);
+                    // Until it is `Pending`, the transport owes nobody a wake-up.
+                    if let Poll::Ready(Err(error)) = self.poll_drain(half, cx) {
+                        return go_on_later(error, half, cx);
+                    }
+                }
+                Ok(())
             }
-        };
-        if sent == frame.size() {
-            half.wakers.release();
-            return Poll::Ready(Ok(()));
+            Poll::Pending => {
+                self.is_busy();
+                self.keep(frame, offered.start);
+                self.buffer.not_taken(offered.len());
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => {
+                // A frame that was begun has to be ended, once the transport is itself again.
+                if offered.start > 0 && is_temporary(&error) {
+                    self.keep(frame, offered.start);
+                    return go_on_later(error, half, cx);
+                }
+                Err(error)
+            }
         }
-        self.keep(frame, sent);
-        // Until it is `Pending`, the transport owes nobody a wake-up.
-        if !self.busy {
-            let _pending = self.poll_drain(half, cx)?;
-        }
-        Poll::Ready(Ok(()))
     }
+}
+
+/// A frame that was begun is accepted though the transport says "not now" in the middle of it. The
+/// transport owes nobody a wake-up then.
+#[cold]
+fn go_on_later<S>(
+    error: io::Error,
+    half: &mut WriteHalf<'_, S>,
+    cx: &mut Context<'_>,
+) -> io::Result<()> {
+    if !is_temporary(&error) {
+        return Err(error);
+    }
+    half.wakers.wake_reader();
+    cx.waker().wake_by_ref();
+    Ok(())
 }

@@ -23,7 +23,7 @@ impl<S: AsyncWrite> WriteHalf<'_, S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let io = &mut self.io;
-        let written = self.wakers.poll(self.side, cx, |cx| io.as_mut().poll_write(cx, bytes));
+        let written = self.wakers.poll_write(self.side, cx, |cx| io.as_mut().poll_write(cx, bytes));
         written.map(|written| check_written(written, bytes.len()))
     }
 
@@ -35,18 +35,18 @@ impl<S: AsyncWrite> WriteHalf<'_, S> {
     ) -> Poll<io::Result<usize>> {
         let io = &mut self.io;
         let written =
-            self.wakers.poll(self.side, cx, |cx| io.as_mut().poll_write_vectored(cx, slices));
+            self.wakers.poll_write(self.side, cx, |cx| io.as_mut().poll_write_vectored(cx, slices));
         written.map(|written| check_written(written, len))
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let io = &mut self.io;
-        self.wakers.poll(self.side, cx, |cx| io.as_mut().poll_flush(cx))
+        self.wakers.poll_write(self.side, cx, |cx| io.as_mut().poll_flush(cx))
     }
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let io = &mut self.io;
-        self.wakers.poll(self.side, cx, |cx| io.as_mut().poll_shutdown(cx))
+        self.wakers.poll_write(self.side, cx, |cx| io.as_mut().poll_shutdown(cx))
     }
 }
 

@@ -1,0 +1,171 @@
+//! A writer's look at the read direction.
+//!
+//! A stream that is only written to has to answer pings (RFC 6455 section 5.5.2) and to learn of the
+//! peer's Close, which are found by reading. So a writer reads what has come: when it has to wait, and
+//! now and then if nobody else has read meanwhile. It stops at payload, which waits for a reader: the
+//! peer is to feel that nobody reads.
+
+use super::{engine::Engine, inbound::Buffer, read::MAX_FRUITLESS_READS, wakers::Side};
+use crate::{Error, protocol::frame::Scratch};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+/// The most that a look reads at a time.
+const GLANCE: usize = 1024;
+
+/// The most frames that are written before the clock is asked.
+const MOST: u8 = 16;
+
+/// How many frames a flush counts for.
+const FLUSH: u32 = 4;
+
+/// For so long nobody may have read before a writer looks.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Whether it is time to look. It goes by the frames that were written, and asks the clock for how many
+/// there are to be until it is asked again: a fast writer doesn't notice, and a slow one asks each time.
+#[derive(Default)]
+pub(super) struct Lookout {
+    /// The number of the frame with which the clock is asked.
+    at: u32,
+    /// How many frames there were to be until then.
+    count: u8,
+    /// Whether somebody has read since.
+    pub(super) is_read: bool,
+    /// Whether a writer waits that unread payload keeps from looking.
+    pub(super) is_stopped: bool,
+    since: Option<Instant>,
+}
+
+impl Lookout {
+    /// Whether to ask the clock after so many frames.
+    #[inline]
+    pub(super) fn has_come(&self, frames: u64) -> bool {
+        // The difference counts, as numbers start again after 2^32.
+        (frames as u32).wrapping_sub(self.at) as i32 >= 0
+    }
+
+    /// A flush comes closer to asking the clock.
+    #[inline]
+    pub(super) fn count_flush(&mut self) {
+        self.at = self.at.wrapping_sub(FLUSH);
+    }
+
+    /// Asks the clock whether it is time to look, if there were enough frames.
+    pub(super) fn is_due(&mut self, frames: u64) -> bool {
+        if !self.has_come(frames) {
+            return false;
+        }
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        let is_due = now - since >= QUIET;
+        self.count = if is_due { 0 } else { (2 * self.count).clamp(1, MOST) };
+        self.at = (frames as u32).wrapping_add(u32::from(self.count));
+        if !is_due {
+            return false;
+        }
+        self.since = Some(now);
+        !std::mem::take(&mut self.is_read)
+    }
+}
+
+impl Engine {
+    /// Looks at what has come, in passing.
+    #[inline(never)]
+    pub(super) fn look<S: AsyncRead + AsyncWrite>(&mut self, mut io: Pin<&mut S>) {
+        // Whoever waits to read keeps the wake-up.
+        let reader = self.wakers.reader();
+        let cx = &mut Context::from_waker(&reader);
+        let _ended = self.poll_glance(io.as_mut(), cx, false);
+        // A pong, or our Close.
+        self.settle_for_reader(io, cx);
+    }
+
+    /// Looks at what has come while the writer waits, which is woken when more comes. `Ready` if the
+    /// stream has ended by it.
+    #[inline(never)]
+    pub(super) fn poll_look<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let both = self.wakers.of_both(Side::Writer, cx.waker());
+        let waker = both.as_ref().unwrap_or(cx.waker());
+        if self.poll_glance(io, &mut Context::from_waker(waker), false).is_ready() {
+            return Poll::Ready(());
+        }
+        while self.inbound.is_open() {
+            // That there is no runtime is for the reader.
+            let Poll::Ready(Ok(())) = self.poll_keep_alive(cx, Side::Writer) else {
+                return Poll::Pending;
+            };
+            self.come_to_end();
+            if self.inbound.end().is_some() {
+                return Poll::Ready(());
+            }
+        }
+        // Nothing more is read: there is only the transport to wait for.
+        let line = self.outbound.line(true);
+        let Some(Poll::Ready(Ok(()))) =
+            self.keep_alive().map(|keep_alive| keep_alive.poll_leaving(cx, line, true))
+        else {
+            return Poll::Pending;
+        };
+        self.outbound.fail(Error::Silent, None);
+        Poll::Ready(())
+    }
+
+    /// Reads control frames, and at most a few bytes of payload; payload of a frame that has begun only
+    /// if that is wanted. `Ready` if the stream has ended.
+    pub(super) fn poll_glance<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        mut io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+        within_frame: bool,
+    ) -> Poll<()> {
+        for reads in 0..MAX_FRUITLESS_READS {
+            let is_at_frame = within_frame || self.inbound.decoder.remaining() == 0;
+            if !self.inbound.is_open() || !self.inbound.may_look() || !is_at_frame {
+                self.lookout.is_stopped = true;
+                if reads > 0 {
+                    // The transport may owe the reader no wake-up any more.
+                    self.wakers.wake_reader();
+                }
+                return Poll::Pending;
+            }
+            let mut scratch = Scratch::<GLANCE>::new();
+            let mut buf = scratch.buf();
+            match ready!(self.poll_transport(io.as_mut(), cx, &mut buf, GLANCE)) {
+                Ok(0) => {}
+                Ok(_) => {
+                    self.inbound.buffer = Buffer::full(buf.filled().into());
+                    self.wakers.wake_reader();
+                    self.lookout.is_stopped = true;
+                    return Poll::Pending;
+                }
+                // It isn't the last, and it is the reader's.
+                Err(error) => {
+                    self.inbound.not_now = Some(Box::new(error));
+                    self.wakers.wake_reader();
+                    return Poll::Pending;
+                }
+            }
+            self.come_to_end();
+            if self.inbound.end().is_some() {
+                self.wakers.wake_reader();
+                return Poll::Ready(());
+            }
+        }
+        // Other tasks get a turn.
+        self.wakers.wake_reader();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
