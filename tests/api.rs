@@ -130,6 +130,31 @@ fn the_tests_and_examples_that_the_docs_name_are_there() {
     assert!(named > 50, "only {named} were found");
 }
 
+/// The guarantees name tests: `a_test` and others in `tests/a_file.rs`.
+#[test]
+fn the_guarantees_name_tests_that_are_in_the_files_beside_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("src/guide/guarantees.md")).unwrap();
+    let mut found = 0;
+    for line in page.lines() {
+        let mut tests = Vec::new();
+        for word in line.split('`').skip(1).step_by(2) {
+            if word.starts_with("tests/") {
+                let file = root.join(word);
+                for test in tests.drain(..) {
+                    let source = fs::read_to_string(&file).unwrap();
+                    assert!(source.contains(&format!("fn {test}(")), "{test} in {word}");
+                    found += 1;
+                }
+            } else if word.matches('_').count() > 2 {
+                tests.push(word);
+            }
+        }
+        assert!(tests.is_empty(), "{tests:?} in no file");
+    }
+    assert!(found > 10, "only {found} were found");
+}
+
 /// A transport that must not move once it is polled.
 #[tokio::test]
 async fn a_transport_that_is_not_unpin_works_pinned() {
