@@ -60,7 +60,7 @@ async fn open(arguments: Arguments) -> Result<WebSocketStream<Transport>, BoxErr
 fn parse_arguments() -> Result<Arguments, BoxError> {
     use lexopt::prelude::*;
     let (mut uri, mut http2, mut insecure) = (None, false, false);
-    let mut config = Config::new().half_close(true);
+    let mut config = Config::new().half_close(true).strict_close(true);
     let (mut protocols, mut headers) = (Vec::new(), Vec::new());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
