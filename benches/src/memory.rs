@@ -64,9 +64,9 @@ impl Memory {
         Self { once: true, ..Self::source(source.into(), usize::MAX) }
     }
 
-    /// A sink.
+    /// A sink whose other end says nothing: who writes for long looks at that.
     pub fn sink(written: Written) -> Self {
-        Self { written, ..Self::source(Arc::new([]), 0) }
+        Self { written, once: true, ..Self::source(Arc::new([]), 0) }
     }
 
     fn copy(&mut self, mut bytes: &[u8]) {
