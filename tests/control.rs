@@ -294,3 +294,20 @@ async fn nothing_is_answered_after_our_close(over: Over) {
         assert_eq!((frames.len(), frames[0].opcode), (1, CLOSE));
     }
 }
+
+#[test]
+fn what_was_accepted_is_flushed_though_a_peer_that_never_stops_sending_lets_no_read_wait() {
+    for role in ROLES {
+        let (mut stream, peer) = common::stream(role, PayloadType::Binary);
+        peer.buffering();
+        assert_ready_ok!(task::spawn(stream.write_all(b"stop")).poll());
+        assert!(peer.received().is_empty());
+        let mut reads = 0;
+        while peer.frames().is_empty() {
+            peer.send(&frames::to(role, BINARY, b"x"));
+            assert_ready_ok!(task::spawn(stream.read_u8()).poll());
+            reads += 1;
+            assert!(reads <= 32, "{reads} reads");
+        }
+    }
+}

@@ -28,6 +28,8 @@ pub(super) const BOXED: Pieces = Pieces { size: 64 * 1024, small_rest: 1024 };
 /// The most of it.
 pub(crate) const LARGEST_WRITE: usize = BOXED.most();
 
+const _: () = assert!(MAX_GATHERED <= LARGEST_WRITE, "what gathers behind a write doesn't cut it");
+
 /// How much may gather of it for the answer to a ping to wait behind it, rather than by itself. A
 /// transport can be busy for a moment after each frame, as a stream of HTTP/2 is.
 const MAX_BEFORE_PONG: usize = 4 * 1024;
@@ -382,14 +384,13 @@ impl Outbound {
         self.buffer.len() + MAX_HEAD + payload <= most
     }
 
-    /// The transport has taken nothing.
-    pub(super) fn is_busy(&mut self) {
+    /// Remembers that the transport has taken nothing.
+    pub(super) fn mark_busy(&mut self) {
         self.busy = true;
     }
 
-    /// The transport has taken something.
-    #[inline]
-    pub(super) fn is_not_busy(&mut self) {
+    /// Remembers that the transport has taken something.
+    fn mark_ready(&mut self) {
         if self.busy {
             self.busy = false;
             self.moved = true;
@@ -398,6 +399,9 @@ impl Outbound {
 
     /// Gives the buffer to the transport. What is sent is whole frames; a waiting pong goes
     /// between them as soon as the transport takes anything.
+    ///
+    /// After `Pending` the next write begins with the same bytes, and is no shorter: a TLS library may
+    /// have encrypted them already. Frames are only appended, and no more gather than one write holds.
     pub(super) fn poll_drain<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
@@ -408,18 +412,16 @@ impl Outbound {
             let piece = if half.io.is_write_vectored() {
                 unsent
             } else {
-                &unsent[..BOXED.first(unsent.len()).max(self.buffer.offered())]
+                &unsent[..BOXED.first(unsent.len())]
             };
-            let offered = piece.len();
             match half.poll_write(cx, piece) {
                 Poll::Pending => {
-                    self.buffer.not_taken(offered);
-                    self.is_busy();
+                    self.mark_busy();
                     return Poll::Pending;
                 }
                 Poll::Ready(written) => self.buffer.taken(written?),
             }
-            self.is_not_busy();
+            self.mark_ready();
             if self.can_gather(MAX_CONTROL_PAYLOAD) {
                 self.append_pending_pong();
                 self.append_pending_ping();

@@ -13,7 +13,6 @@ use crate::protocol::{
 use fastwebsockets::OpCode;
 use std::{
     io::{self, IoSlice},
-    ops::Range,
     task::{Context, Poll},
 };
 use tokio::io::AsyncWrite;
@@ -146,7 +145,7 @@ impl Outbound {
                 if is_all(&written, frame.size()) {
                     return Ok(());
                 }
-                return self.accept(half, cx, frame, 0..frame.size(), written);
+                return self.accept(half, cx, frame, 0, written);
             }
         }
         if frame.size() <= SMALL_FRAME {
@@ -157,7 +156,7 @@ impl Outbound {
             if is_all(&written, frame.size()) {
                 return Ok(());
             }
-            return self.accept(half, cx, frame, 0..frame.size(), written);
+            return self.accept(half, cx, frame, 0, written);
         }
         self.send_copy(half, cx, frame)
     }
@@ -183,26 +182,26 @@ impl Outbound {
                 frame.copy(sent..end, memory);
                 match half.poll_write(cx, &memory[start..]) {
                     Poll::Ready(Ok(n)) if sent + n == end && end < frame.size() => sent = end,
-                    written => return self.accept(half, cx, frame, sent..end, written),
+                    written => return self.accept(half, cx, frame, sent, written),
                 }
             }
         })
     }
 
-    /// After the transport was offered this range of the frame: keeps what it didn't take, and all
-    /// that comes behind.
+    /// After the transport was offered the frame from `sent` on, or a piece of it: keeps what it didn't
+    /// take, and all that comes behind.
     #[inline(never)]
     fn accept<S: AsyncWrite>(
         &mut self,
         half: &mut WriteHalf<'_, S>,
         cx: &mut Context<'_>,
         frame: &Frame<'_>,
-        offered: Range<usize>,
+        sent: usize,
         written: Poll<io::Result<usize>>,
     ) -> io::Result<()> {
         match written {
             Poll::Ready(Ok(n)) => {
-                let sent = offered.start + n;
+                let sent = sent + n;
                 if sent < frame.size() {
                     self.keep(frame, sent);
                     // Until it is `Pending`, the transport owes nobody a wake-up.
@@ -213,15 +212,14 @@ impl Outbound {
                 Ok(())
             }
             Poll::Pending => {
-                self.is_busy();
-                self.keep(frame, offered.start);
-                self.buffer.not_taken(offered.len());
+                self.mark_busy();
+                self.keep(frame, sent);
                 Ok(())
             }
             Poll::Ready(Err(error)) => {
                 // A frame that was begun has to be ended, once the transport is itself again.
-                if offered.start > 0 && is_temporary(&error) {
-                    self.keep(frame, offered.start);
+                if sent > 0 && is_temporary(&error) {
+                    self.keep(frame, sent);
                     return go_on_later(error, half, cx);
                 }
                 Err(error)

@@ -11,9 +11,6 @@ pub(super) struct SendBuffer {
     bytes: Vec<u8>,
     /// How many of `bytes` the transport has taken.
     sent: usize,
-    /// How many of the others the transport was offered when it was not ready. It is offered the
-    /// same bytes again, and no fewer: a TLS library may have encrypted them already.
-    offered: usize,
 }
 
 impl SendBuffer {
@@ -32,19 +29,8 @@ impl SendBuffer {
         &self.bytes[self.sent..]
     }
 
-    /// The least bytes that the next write has to offer.
-    pub(super) fn offered(&self) -> usize {
-        self.offered
-    }
-
-    /// The transport was not ready for the first `bytes` of what is unsent.
-    pub(super) fn not_taken(&mut self, bytes: usize) {
-        self.offered = bytes;
-    }
-
     /// The transport has taken `bytes`. The memory is given back with the last of them.
     pub(super) fn taken(&mut self, bytes: usize) {
-        self.offered = 0;
         self.sent += bytes;
         if self.sent == self.bytes.len() {
             self.clear();
