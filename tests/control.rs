@@ -311,3 +311,25 @@ fn what_was_accepted_is_flushed_though_a_peer_that_never_stops_sending_lets_no_r
         }
     }
 }
+
+#[test]
+fn every_ping_is_answered_by_a_transport_that_is_no_longer_busy() {
+    for role in ROLES {
+        let (mut stream, peer) = common::stream(role, PayloadType::Binary);
+        peer.take_only(3);
+        assert_ready_ok!(task::spawn(stream.write_all(b"busy")).poll());
+        peer.take_all();
+        assert_ready_ok!(task::spawn(stream.flush()).poll());
+        peer.received();
+
+        // In one read, with more answers than may gather while it is busy.
+        let ping = frames::to(role, PING, &[7; 125]);
+        let pings = 8_000 / ping.len();
+        peer.send(&ping.repeat(pings));
+        let mut memory = vec![0; 16 * 1024];
+        let mut buf = ReadBuf::new(&mut memory);
+        let mut reader = task::spawn(());
+        assert_pending!(reader.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf)));
+        assert_eq!(peer.frames().len(), pings);
+    }
+}

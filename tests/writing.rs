@@ -13,9 +13,9 @@ use fastwebsockets_stream::{Config, Error, PayloadType, WebSocketStream, fastweb
 use over::{Over, in_time, settle, stream_over};
 use std::{
     collections::HashSet,
-    io::{ErrorKind, IoSlice},
+    io::{self, ErrorKind, IoSlice},
     pin::Pin,
-    task::Poll,
+    task::{Context, Poll},
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_test::{assert_pending, assert_ready_ok, task};
@@ -458,6 +458,72 @@ fn accepted_bytes_are_bounded_while_the_peer_does_not_read() {
                 // One frame that was begun, or 64 KiB that gathered.
                 assert!(accepted <= 512 * 1024, "{accepted} in writes of {size}");
             }
+        }
+    }
+}
+
+/// A transport that says that it has taken more than it was given.
+struct Boaster {
+    written: Vec<u8>,
+    vectored: bool,
+}
+
+impl AsyncRead for Boaster {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Boaster {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written.extend(buf);
+        Poll::Ready(Ok(buf.len() + 1000))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.poll_write(cx, &all)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.vectored
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_reports_more_than_it_was_given_is_believed_no_more_than_that() {
+    for role in ROLES {
+        for vectored in [true, false] {
+            let io = Boaster { written: Vec::new(), vectored };
+            let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+            let sizes = [1, 1_000, 10_000, 70_000, 200_000];
+            for size in sizes {
+                in_time(stream.write_all(&bytes(size))).await.unwrap();
+            }
+            in_time(stream.shutdown()).await.unwrap();
+            let frames = frames::parse(&stream.get_ref().written);
+            let payload = sizes.map(bytes).concat();
+            assert!(frames::payload(&frames) == payload, "vectored: {vectored}");
         }
     }
 }

@@ -316,8 +316,6 @@ impl Outbound {
         if !self.is_open() {
             return;
         }
-        // A peer that has our Close answers that.
-        self.ping = false;
         let mut payload = Vec::new();
         if let Some(code) = code {
             payload.extend(code.to_be_bytes());
