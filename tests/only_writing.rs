@@ -124,18 +124,20 @@ async fn the_peers_close_is_noticed_and_answered() {
     }
 }
 
+/// Also one that has been fast, as soon as it has been at it for a while.
 #[tokio::test(start_paused = true)]
-async fn a_writer_that_slows_down_notices_within_16_flushes() {
+async fn a_writer_that_is_never_read_notices_with_its_next_write() {
     for role in ROLES {
-        let (mut stream, peer) =
-            at_it(role, Habit::WritesAndFlushes, Duration::from_micros(10)).await;
-        peer.send(&frames::close_to(role, 1000, ""));
-        let mut count = 0;
-        while Habit::WritesAndFlushes.once(&mut stream).await.is_ok() {
-            advance(Duration::from_secs(1)).await;
-            count += 1;
+        for habit in HABITS {
+            let (mut stream, peer) = at_it(role, habit, Duration::from_millis(1)).await;
+            peer.send(&frames::to(role, PING, b"there?"));
+            habit.once(&mut stream).await.unwrap();
+            assert_eq!(peer.frames().first().unwrap().opcode, PONG);
+            peer.send(&frames::close_to(role, 1000, ""));
+            let error = habit.once(&mut stream).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+            assert_eq!(peer.frames().len(), 1, "our Close, and nothing that would be lost");
         }
-        assert!(count <= 16, "{count} flushes");
     }
 }
 
@@ -353,24 +355,64 @@ async fn the_next_write_or_flush_answers_itself() {
             assert!(peer.frames().iter().any(|frame| frame.opcode == PONG));
             peer.send(&frames::close_to(role, 1000, ""));
             advance(Duration::from_secs(20)).await;
-            act(&mut stream).await.unwrap();
-            assert!(peer.frames().iter().any(|frame| frame.opcode == CLOSE));
+            match act(&mut stream).await {
+                Ok(()) => assert!(flushes),
+                Err(error) => assert_eq!((error.kind(), flushes), (ErrorKind::BrokenPipe, false)),
+            }
+            let sent = peer.frames();
+            assert_eq!(sent.last().unwrap().opcode, CLOSE);
+            assert!(sent.iter().all(|frame| frame.opcode != BINARY), "lost");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_writer_that_slows_down_notices_within_16_writes() {
+async fn a_writer_that_has_just_begun_and_slows_down_notices_soon() {
     for role in ROLES {
-        let (mut stream, peer) = at_it(role, Habit::Writes, Duration::from_micros(10)).await;
-        peer.send(&frames::to(role, PING, b"there?"));
-        let mut count = 0;
-        while !peer.frames().iter().any(|frame| frame.opcode == PONG) {
-            advance(Duration::from_secs(1)).await;
-            Habit::Writes.once(&mut stream).await.unwrap();
-            count += 1;
+        for (habit, at_most) in [(Habit::Writes, 17), (Habit::WritesAndFlushes, 5)] {
+            let (mut stream, peer) = at_it(role, habit, Duration::from_micros(10)).await;
+            peer.send(&frames::to(role, PING, b"there?"));
+            let mut count = 0;
+            while !peer.frames().iter().any(|frame| frame.opcode == PONG) {
+                advance(Duration::from_secs(1)).await;
+                habit.once(&mut stream).await.unwrap();
+                count += 1;
+            }
+            assert!(count <= at_most, "{habit:?}: {count}");
         }
-        assert!(count <= 17, "{count} writes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_has_given_up_is_not_relied_upon() {
+    for role in ROLES {
+        for habit in HABITS {
+            let (mut stream, peer) = at_it(role, habit, Duration::from_millis(1)).await;
+            // The transport wakes this one from now on, and nobody else.
+            assert_pending!(task::spawn(stream.read_u8()).poll());
+            peer.send(&frames::to(role, PING, b"there?"));
+            let answered = |_: &_| peer.frames().iter().any(|frame| frame.opcode == PONG);
+            let time = habit.until(&mut stream, Duration::from_millis(20), answered).await;
+            assert!(time <= Duration::from_secs(1), "{habit:?}: {time:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_waits_is_woken_by_the_transport_though_a_writer_has_looked() {
+    for role in ROLES {
+        let (mut stream, peer) = stream(role, PayloadType::Binary);
+        let mut memory = [0; 9];
+        let mut buf = ReadBuf::new(&mut memory);
+        let mut reader = task::spawn(());
+        assert_pending!(reader.enter(|cx, _| Pin::new(&mut stream).poll_read(cx, &mut buf)));
+        for _ in 0..10 {
+            Habit::WritesAndFlushes.once(&mut stream).await.unwrap();
+            advance(Duration::from_secs(1)).await;
+        }
+        assert!(!reader.is_woken());
+        peer.send(&frames::to(role, BINARY, b"hello"));
+        assert!(reader.is_woken());
     }
 }
 
@@ -535,5 +577,21 @@ fn a_writer_does_not_spin_on_a_transport_whose_reads_have_timed_out() {
         assert!(reads.load(Ordering::Relaxed) < 10);
         let error = tokio_test::assert_ready_err!(task::spawn(stream.read_u8()).poll());
         assert_eq!(error.kind(), ErrorKind::TimedOut, "it is the reader's");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_looks_on_though_a_read_has_timed_out() {
+    for role in ROLES {
+        let (io, mut far) = tokio::io::duplex(64 * 1024);
+        let io = TimedOutReads { io, reads: Arc::default() };
+        let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+        for _ in 0..10 {
+            stream.write_all(b"beat").await.unwrap();
+            advance(Duration::from_secs(1)).await;
+        }
+        far.write_all(&frames::close_to(role, 1000, "")).await.unwrap();
+        let error = in_time(stream.write_all(b"beat")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     }
 }

@@ -85,7 +85,7 @@ impl Engine {
     fn peer_spoke<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) -> bool {
         // The transport wakes whoever asked last, so this has to ask for the reader.
         let reader = self.wakers.reader();
-        let _ended = self.poll_glance(io, &mut Context::from_waker(&reader), true);
+        self.glance(io, &mut Context::from_waker(&reader), true);
         !self.inbound.buffer.is_empty() || self.inbound.close_frame().is_some()
     }
 

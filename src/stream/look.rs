@@ -2,14 +2,19 @@
 //!
 //! A stream that is only written to has to answer pings (RFC 6455 section 5.5.2) and to learn of the
 //! peer's Close, which are found by reading. So a writer reads what has come: when it has to wait, and
-//! now and then if nobody else has read meanwhile. It stops at payload, which waits for a reader: the
-//! peer is to feel that nobody reads.
+//! in passing if nobody else has read for a while. A look in passing leaves a bell with the transport:
+//! until that rings, the next writes know without asking that there is nothing to see. It stops at
+//! payload, which waits for a reader: the peer is to feel that nobody reads.
 
 use super::{engine::Engine, inbound::Buffer, read::MAX_FRUITLESS_READS, wakers::Side};
 use crate::{Error, protocol::frame::Scratch};
 use std::{
     pin::Pin,
-    task::{Context, Poll, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 use tokio::{
@@ -29,39 +34,81 @@ const FLUSH: u32 = 4;
 /// For so long nobody may have read before a writer looks.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// Whether it is time to look. It goes by the frames that were written, and asks the clock for how many
+/// Whether it is time to look.
+///
+/// As long as somebody reads, that goes by the frames that were written, and asks the clock for how many
 /// there are to be until it is asked again: a fast writer doesn't notice, and a slow one asks each time.
 #[derive(Default)]
 pub(super) struct Lookout {
+    /// What the transport wakes, if a look has found nothing more and nobody has read since.
+    bell: Option<Arc<Bell>>,
     /// The number of the frame with which the clock is asked.
     at: u32,
     /// How many frames there were to be until then.
     count: u8,
     /// Whether somebody has read since.
-    pub(super) is_read: bool,
+    is_read: bool,
     /// Whether a writer waits that unread payload keeps from looking.
     pub(super) is_stopped: bool,
     since: Option<Instant>,
 }
 
+/// Wakes the reader, and tells a writer that there is something to see.
+struct Bell {
+    has_rung: AtomicBool,
+    reader: Waker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::Relaxed);
+        self.reader.wake_by_ref();
+    }
+}
+
 impl Lookout {
-    /// Whether to ask the clock after so many frames.
+    /// Whether to find out, after so many frames, if it is time.
     #[inline]
-    pub(super) fn has_come(&self, frames: u64) -> bool {
-        // The difference counts, as numbers start again after 2^32.
-        (frames as u32).wrapping_sub(self.at) as i32 >= 0
+    fn has_come(&self, frames: u64) -> bool {
+        match &self.bell {
+            Some(bell) => bell.has_rung.load(Ordering::Relaxed),
+            // The difference counts, as numbers start again after 2^32.
+            None => (frames as u32).wrapping_sub(self.at) as i32 >= 0,
+        }
     }
 
     /// A flush comes closer to asking the clock.
     #[inline]
     pub(super) fn count_flush(&mut self) {
-        self.at = self.at.wrapping_sub(FLUSH);
+        if self.bell.is_none() {
+            self.at = self.at.wrapping_sub(FLUSH);
+        }
     }
 
-    /// Asks the clock whether it is time to look, if there were enough frames.
-    pub(super) fn is_due(&mut self, frames: u64) -> bool {
-        if !self.has_come(frames) {
-            return false;
+    /// Somebody polls the transport, which will not ring any more.
+    #[inline]
+    pub(super) fn is_read(&mut self, frames: u64) {
+        self.is_read = true;
+        if self.bell.is_some() {
+            self.take_bell(frames);
+        }
+    }
+
+    #[cold]
+    fn take_bell(&mut self, frames: u64) {
+        self.bell = None;
+        self.at = frames as u32;
+        self.count = 0;
+    }
+
+    /// Whether it is time to look: the bell has rung, or the clock says so.
+    fn is_due(&mut self, frames: u64) -> bool {
+        if self.bell.is_some() {
+            return true;
         }
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
@@ -76,16 +123,45 @@ impl Lookout {
     }
 }
 
+/// What a look has come to.
+#[derive(PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Nothing more: the transport wakes whoever looked.
+    Nothing,
+    /// What is the reader's.
+    Unread,
+    /// The end of the stream.
+    End,
+}
+
 impl Engine {
-    /// Looks at what has come, in passing.
+    /// Looks at what has come, in passing, if it is time.
+    #[inline]
+    pub(super) fn look_if_due<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) {
+        if self.lookout.has_come(self.outbound.frames) {
+            self.look(io);
+        }
+    }
+
     #[inline(never)]
-    pub(super) fn look<S: AsyncRead + AsyncWrite>(&mut self, mut io: Pin<&mut S>) {
+    fn look<S: AsyncRead + AsyncWrite>(&mut self, mut io: Pin<&mut S>) {
+        if !self.lookout.is_due(self.outbound.frames) {
+            return;
+        }
+        if !self.wakers.is_reading() {
+            // What was said to nobody is out of date.
+            self.inbound.not_now = None;
+        }
         // Whoever waits to read keeps the wake-up.
         let reader = self.wakers.reader();
-        let cx = &mut Context::from_waker(&reader);
-        let _ended = self.poll_glance(io.as_mut(), cx, false);
+        let bell = Arc::new(Bell { has_rung: AtomicBool::new(false), reader: reader.clone() });
+        let waker = Waker::from(Arc::clone(&bell));
+        let seen = self.glance(io.as_mut(), &mut Context::from_waker(&waker), false);
+        if seen == Seen::Nothing {
+            self.lookout.bell = Some(bell);
+        }
         // A pong, or our Close.
-        self.settle_for_reader(io, cx);
+        self.settle_for_reader(io, &mut Context::from_waker(&reader));
     }
 
     /// Looks at what has come while the writer waits, which is woken when more comes. `Ready` if the
@@ -98,7 +174,7 @@ impl Engine {
     ) -> Poll<()> {
         let both = self.wakers.of_both(Side::Writer, cx.waker());
         let waker = both.as_ref().unwrap_or(cx.waker());
-        if self.poll_glance(io, &mut Context::from_waker(waker), false).is_ready() {
+        if self.glance(io, &mut Context::from_waker(waker), false) == Seen::End {
             return Poll::Ready(());
         }
         while self.inbound.is_open() {
@@ -123,13 +199,14 @@ impl Engine {
     }
 
     /// Reads control frames, and at most a few bytes of payload; payload of a frame that has begun only
-    /// if that is wanted. `Ready` if the stream has ended.
-    pub(super) fn poll_glance<S: AsyncRead + AsyncWrite>(
+    /// if that is wanted.
+    pub(super) fn glance<S: AsyncRead + AsyncWrite>(
         &mut self,
         mut io: Pin<&mut S>,
         cx: &mut Context<'_>,
         within_frame: bool,
-    ) -> Poll<()> {
+    ) -> Seen {
+        self.lookout.take_bell(self.outbound.frames);
         for reads in 0..MAX_FRUITLESS_READS {
             let is_at_frame = within_frame || self.inbound.decoder.remaining() == 0;
             if !self.inbound.is_open() || !self.inbound.may_look() || !is_at_frame {
@@ -138,34 +215,35 @@ impl Engine {
                     // The transport may owe the reader no wake-up any more.
                     self.wakers.wake_reader();
                 }
-                return Poll::Pending;
+                return Seen::Unread;
             }
             let mut scratch = Scratch::<GLANCE>::new();
             let mut buf = scratch.buf();
-            match ready!(self.poll_transport(io.as_mut(), cx, &mut buf, GLANCE)) {
-                Ok(0) => {}
-                Ok(_) => {
+            match self.poll_transport(io.as_mut(), cx, &mut buf, GLANCE) {
+                Poll::Pending => return Seen::Nothing,
+                Poll::Ready(Ok(0)) => {}
+                Poll::Ready(Ok(_)) => {
                     self.inbound.buffer = Buffer::full(buf.filled().into());
                     self.wakers.wake_reader();
                     self.lookout.is_stopped = true;
-                    return Poll::Pending;
+                    return Seen::Unread;
                 }
                 // It isn't the last, and it is the reader's.
-                Err(error) => {
+                Poll::Ready(Err(error)) => {
                     self.inbound.not_now = Some(Box::new(error));
                     self.wakers.wake_reader();
-                    return Poll::Pending;
+                    return Seen::Unread;
                 }
             }
             self.come_to_end();
             if self.inbound.end().is_some() {
                 self.wakers.wake_reader();
-                return Poll::Ready(());
+                return Seen::End;
             }
         }
         // Other tasks get a turn.
         self.wakers.wake_reader();
         cx.waker().wake_by_ref();
-        Poll::Pending
+        Seen::Nothing
     }
 }

@@ -122,7 +122,7 @@ impl Engine {
         buf: &mut ReadBuf<'_>,
         want: usize,
     ) -> Poll<io::Result<Read>> {
-        self.lookout.is_read = true;
+        self.lookout.is_read(self.outbound.frames);
         self.wakers.reads();
         if let Some(error) = self.inbound.not_now.take() {
             return Poll::Ready(Err(*error));

@@ -20,31 +20,17 @@ impl Engine {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.look_if_due(io.as_mut());
         self.check_write()?;
         let (outbound, mut half) = self.write_half(io.as_mut(), Side::Writer);
         match outbound.poll_write(&mut half, cx, slices) {
             Poll::Ready(Ok(written)) => {
-                if self.lookout.has_come(self.outbound.frames) || self.wakers.is_reading() {
-                    self.after_write(io);
+                if self.wakers.is_reading() {
+                    self.flush_behind_reader(io);
                 }
                 Poll::Ready(Ok(written))
             }
             not_written => self.poll_not_written(io, cx, not_written),
-        }
-    }
-
-    /// What is due now and then, or for a read that waits.
-    #[inline(never)]
-    fn after_write<S: AsyncRead + AsyncWrite>(&mut self, mut io: Pin<&mut S>) {
-        if self.wakers.is_reading() {
-            self.flush_behind_reader(io.as_mut());
-        }
-        self.look_if_due(io);
-    }
-
-    fn look_if_due<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) {
-        if self.lookout.is_due(self.outbound.frames) {
-            self.look(io);
         }
     }
 
@@ -75,6 +61,7 @@ impl Engine {
         mut io: Pin<&mut S>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        self.look_if_due(io.as_mut());
         loop {
             if self.outbound.is_failed() {
                 return Poll::Ready(self.after_failure(self.inbound.end().is_some()));
@@ -82,9 +69,6 @@ impl Engine {
             match self.poll_settle(io.as_mut(), cx, Side::Writer, true) {
                 Poll::Ready(Ok(())) => {
                     self.lookout.count_flush();
-                    if self.lookout.has_come(self.outbound.frames) {
-                        self.look_if_due(io);
-                    }
                     if !self.outbound.is_open() {
                         // Half a code point can't be sent any more.
                         return Poll::Ready(self.check_code_point());
