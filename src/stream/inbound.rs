@@ -137,9 +137,9 @@ impl Inbound {
         Self { decoder, bytes: 0, buffer: Buffer::default(), not_now: None, reading: Reading::Open }
     }
 
-    /// Whether nothing that was read waits for a reader.
-    pub(super) fn may_look(&self) -> bool {
-        self.buffer.is_empty() && self.not_now.is_none()
+    /// Whether something that was read waits for a reader.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.buffer.is_empty() || self.not_now.is_some()
     }
 
     /// Whether more may come.

@@ -25,31 +25,35 @@ use tokio::{
 /// The most that a look reads at a time.
 const GLANCE: usize = 1024;
 
-/// The most frames that are written before the clock is asked.
-const MOST: u8 = 16;
+/// For so long nobody may have read before a writer looks.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How often the clock may be asked without a read before a writer looks all the same.
+const MOST_QUESTIONS: u8 = 64;
+
+/// The clock is asked after 1, 2, 4 and 8 frames, and from then on after 16.
+const MOST_DOUBLINGS: u8 = 4;
 
 /// How many frames a flush counts for.
 const FLUSH: u32 = 4;
 
-/// For so long nobody may have read before a writer looks.
-const QUIET: Duration = Duration::from_millis(100);
-
 /// Whether it is time to look.
 ///
-/// As long as somebody reads, that goes by the frames that were written, and asks the clock for how many
-/// there are to be until it is asked again: a fast writer doesn't notice, and a slow one asks each time.
+/// Until a bell hangs, that goes by the clock, and by the frames for how often it is asked: a fast writer
+/// doesn't notice, and a slow one asks each time.
 #[derive(Default)]
 pub(super) struct Lookout {
     /// What the transport wakes, if a look has found nothing more and nobody has read since.
     bell: Option<Arc<Bell>>,
     /// The number of the frame with which the clock is asked.
     at: u32,
-    /// How many frames there were to be until then.
-    count: u8,
-    /// Whether somebody has read since.
+    /// How often it was asked since somebody has read.
+    asked: u8,
+    /// Whether somebody has read since it was asked last.
     is_read: bool,
     /// Whether a writer waits that unread payload keeps from looking.
     pub(super) is_stopped: bool,
+    /// Since when nobody has read, as far as is known.
     since: Option<Instant>,
 }
 
@@ -101,8 +105,7 @@ impl Lookout {
     #[cold]
     fn take_bell(&mut self, frames: u64) {
         self.bell = None;
-        self.at = frames as u32;
-        self.count = 0;
+        self.ask_after(0, frames);
     }
 
     /// Whether it is time to look: the bell has rung, or the clock says so.
@@ -110,16 +113,26 @@ impl Lookout {
         if self.bell.is_some() {
             return true;
         }
-        let now = Instant::now();
-        let since = *self.since.get_or_insert(now);
-        let is_due = now - since >= QUIET;
-        self.count = if is_due { 0 } else { (2 * self.count).clamp(1, MOST) };
-        self.at = (frames as u32).wrapping_add(u32::from(self.count));
-        if !is_due {
+        if std::mem::take(&mut self.is_read) {
+            (self.since, self.asked) = (None, 0);
+            self.ask_after(1, frames);
             return false;
         }
-        self.since = Some(now);
-        !std::mem::take(&mut self.is_read)
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        if now - since < QUIET && self.asked < MOST_QUESTIONS {
+            self.ask_after(1 << self.asked.min(MOST_DOUBLINGS), frames);
+            self.asked += 1;
+            return false;
+        }
+        (self.since, self.asked) = (Some(now), 0);
+        self.ask_after(0, frames);
+        true
+    }
+
+    /// Asks the clock next after so many more frames.
+    fn ask_after(&mut self, count: u32, frames: u64) {
+        self.at = (frames as u32).wrapping_add(count);
     }
 }
 
@@ -151,6 +164,9 @@ impl Engine {
         if !self.wakers.is_reading() {
             // What was said to nobody is out of date.
             self.inbound.not_now = None;
+        }
+        if !self.may_look(false) {
+            return;
         }
         // Whoever waits to read keeps the wake-up.
         let reader = self.wakers.reader();
@@ -198,6 +214,13 @@ impl Engine {
         Poll::Ready(())
     }
 
+    /// Whether more may be read, though nobody wants to have it.
+    fn may_look(&self, within_frame: bool) -> bool {
+        self.inbound.is_open()
+            && !self.inbound.is_unread()
+            && (within_frame || self.inbound.decoder.remaining() == 0)
+    }
+
     /// Reads control frames, and at most a few bytes of payload; payload of a frame that has begun only
     /// if that is wanted.
     pub(super) fn glance<S: AsyncRead + AsyncWrite>(
@@ -208,8 +231,7 @@ impl Engine {
     ) -> Seen {
         self.lookout.take_bell(self.outbound.frames);
         for reads in 0..MAX_FRUITLESS_READS {
-            let is_at_frame = within_frame || self.inbound.decoder.remaining() == 0;
-            if !self.inbound.is_open() || !self.inbound.may_look() || !is_at_frame {
+            if !self.may_look(within_frame) {
                 self.lookout.is_stopped = true;
                 if reads > 0 {
                     // The transport may owe the reader no wake-up any more.

@@ -1,19 +1,19 @@
 //! How streams end, line by line as the documentation has it.
 
-mod common;
-mod over;
-
-use common::{
-    ROLES, bytes, cause,
-    frames::{self, BINARY, CLOSE, PING, PONG},
-    stream,
-    transports::{Peer, Wire},
+use crate::{
+    common::{
+        ROLES, bytes, cause,
+        frames::{self, BINARY, CLOSE, PING, PONG},
+        stream,
+        transports::{Peer, Wire},
+    },
+    over::{Over, in_time, joined_over, settle, settle_future, stream_over},
+    over_all,
 };
 use fastwebsockets_stream::{
     CloseFrame, Config, Error, PayloadType, WebSocketStream,
     fastwebsockets::{CloseCode, Role},
 };
-use over::{Over, in_time, joined_over, settle, settle_future, stream_over};
 use std::{error::Error as _, io::ErrorKind, pin::Pin};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task};

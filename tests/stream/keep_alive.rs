@@ -2,10 +2,8 @@
 //!
 //! Time is paused: it goes on only when every task waits for it, and exactly as far as it must.
 
-mod common;
-
-use common::{
-    ROLES, cause,
+use crate::common::{
+    self, ROLES, cause,
     frames::{self, BINARY, CLOSE, PING, PONG},
     stream,
 };

@@ -1,16 +1,16 @@
 //! The two directions are independent.
 
-mod common;
-mod over;
-
-use common::{
-    ROLES, bytes,
-    frames::{self, BINARY, CLOSE, PING, PONG},
-    stream,
-    transports::OneByteAtATime,
+use crate::{
+    common::{
+        self, ROLES, bytes,
+        frames::{self, BINARY, CLOSE, PING, PONG},
+        stream,
+        transports::OneByteAtATime,
+    },
+    over::{Over, OverPeer, Stream, in_time, joined_over, settle, stream_over},
+    over_all,
 };
 use fastwebsockets_stream::{Config, PayloadType, WebSocketStream, fastwebsockets::Role};
-use over::{Over, OverPeer, Stream, in_time, joined_over, settle, stream_over};
 use std::{
     future::poll_fn,
     io,

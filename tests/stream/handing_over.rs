@@ -1,8 +1,6 @@
 //! From a fastwebsockets socket, and back to one.
 
-mod common;
-
-use common::{
+use crate::common::{
     ROLES, bytes, cause,
     frames::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
     in_time,

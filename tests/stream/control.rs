@@ -1,15 +1,15 @@
 //! Pings are answered, whatever else goes on.
 
-mod common;
-mod over;
-
-use common::{
-    ROLES, bytes,
-    frames::{self, BINARY, CLOSE, PING, PONG},
-    stream,
+use crate::{
+    common::{
+        self, ROLES, bytes,
+        frames::{self, BINARY, CLOSE, PING, PONG},
+        stream,
+    },
+    over::{Over, in_time, settle, stream_over},
+    over_all,
 };
 use fastwebsockets_stream::{PayloadType, WebSocketStream, fastwebsockets::Role};
-use over::{Over, in_time, settle, stream_over};
 use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_test::{assert_pending, assert_ready_ok, task};

@@ -1,15 +1,15 @@
 //! Dropping a future at any point loses, repeats and corrupts nothing.
 
-mod common;
-mod over;
-
-use common::{
-    ROLES, bytes,
-    frames::{self, BINARY, CLOSE, PING, PONG, TEXT},
-    transports::PendingEveryOther,
+use crate::{
+    common::{
+        ROLES, bytes,
+        frames::{self, BINARY, CLOSE, PING, PONG, TEXT},
+        transports::PendingEveryOther,
+    },
+    over::{Boxed, Over, OverPeer, in_time, once, transport_over},
+    over_all,
 };
 use fastwebsockets_stream::{PayloadType, WebSocketStream, fastwebsockets::Role};
-use over::{Boxed, Over, OverPeer, in_time, once, transport_over};
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

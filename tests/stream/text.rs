@@ -1,15 +1,15 @@
 //! Text streams: UTF-8 in both directions, however it is cut.
 
-mod common;
-mod over;
-
-use common::{
-    ROLES, cause,
-    frames::{self, BINARY, CLOSE, CONTINUATION, TEXT},
-    stream,
+use crate::{
+    common::{
+        ROLES, cause,
+        frames::{self, BINARY, CLOSE, CONTINUATION, TEXT},
+        stream,
+    },
+    over::{Over, in_time, stream_over},
+    over_all,
 };
 use fastwebsockets_stream::{Config, Error, PayloadType, Violation};
-use over::{Over, in_time, stream_over};
 use std::io::{ErrorKind, IoSlice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

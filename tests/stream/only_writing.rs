@@ -1,9 +1,7 @@
 //! A stream that is written to and not read answers pings, and learns of a Close.
 
-mod common;
-
-use common::{
-    ROLES, cause,
+use crate::common::{
+    self, ROLES, cause,
     frames::{self, BINARY, CLOSE, PING, PONG},
     in_time, stream,
     transports::{Peer, Wire},

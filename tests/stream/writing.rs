@@ -1,16 +1,16 @@
 //! One write, one frame; what is accepted goes out.
 
-mod common;
-mod over;
-
-use common::{
-    ROLES, bytes, cause,
-    frames::{self, BINARY, CLOSE},
-    stream,
-    transports::{OneByteAtATime, Peer, PendingEveryOther, Wire},
+use crate::{
+    common::{
+        self, ROLES, bytes, cause,
+        frames::{self, BINARY, CLOSE},
+        stream,
+        transports::{OneByteAtATime, Peer, PendingEveryOther, Wire},
+    },
+    over::{Over, in_time, settle, stream_over},
+    over_all,
 };
 use fastwebsockets_stream::{Config, Error, PayloadType, WebSocketStream, fastwebsockets::Role};
-use over::{Over, in_time, settle, stream_over};
 use std::{
     collections::HashSet,
     io::{self, ErrorKind, IoSlice},

@@ -1,9 +1,7 @@
 //! What was accepted and lost is an error; what was not lost is none.
 
-mod common;
-
-use common::{
-    ROLES, cause,
+use crate::common::{
+    self, ROLES, cause,
     frames::{self, BINARY, CLOSE, PING},
     in_time, stream,
     transports::{Peer, Wire},

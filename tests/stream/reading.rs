@@ -1,16 +1,16 @@
 //! Payload arrives as its bytes do, in whatever frames it comes.
 
-mod common;
-mod over;
-
-use common::{
-    ROLES, bytes, cause,
-    frames::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
-    stream,
-    transports::{OneByteAtATime, Peer, Wire},
+use crate::{
+    common::{
+        ROLES, bytes, cause,
+        frames::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
+        stream,
+        transports::{OneByteAtATime, Peer, Wire},
+    },
+    over::{Over, in_time, settle, stream_over},
+    over_all,
 };
 use fastwebsockets_stream::{Error, PayloadType, Violation, WebSocketStream, fastwebsockets::Role};
-use over::{Over, in_time, settle, stream_over};
 use std::{
     io::ErrorKind,
     pin::Pin,

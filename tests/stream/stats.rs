@@ -1,8 +1,6 @@
 //! What `stats` counts.
 
-mod common;
-
-use common::{
+use crate::common::{
     ROLES, bytes,
     frames::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT},
     in_time, stream,
