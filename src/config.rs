@@ -128,7 +128,7 @@ impl Config {
     /// Once the peer has closed or is gone, what is left to be sent has `timeout` since the transport
     /// took something; with half-close, where a peer that has closed may pause, 15 times both.
     ///
-    /// A stream that waits with this on owns a timer: a task of the tokio runtime, of some 300 bytes.
+    /// A stream that waits with this on owns a timer: a task of the tokio runtime, of at most 400 bytes.
     /// Outside of a runtime with time enabled, or when the one on which the timer was made is gone, a
     /// read that has to wait and a `close` are [`Error::NoRuntime`](crate::Error::NoRuntime), and a
     /// write waits without a limit.

@@ -169,6 +169,7 @@ impl Engine {
             return;
         }
         // Whoever waits to read keeps the wake-up.
+        let has_reader = self.wakers.has_reader();
         let reader = self.wakers.reader();
         let bell = Arc::new(Bell { has_rung: AtomicBool::new(false), reader: reader.clone() });
         let waker = Waker::from(Arc::clone(&bell));
@@ -178,6 +179,9 @@ impl Engine {
         }
         // A pong, or our Close.
         self.settle_for_reader(io, &mut Context::from_waker(&reader));
+        if !has_reader {
+            self.wakers.forget_reader();
+        }
     }
 
     /// Looks at what has come while the writer waits, which is woken when more comes. `Ready` if the

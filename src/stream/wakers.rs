@@ -90,6 +90,18 @@ impl Wakers {
         self.reader.clone().unwrap_or_else(|| Waker::noop().clone())
     }
 
+    /// Whether some task reads, or has read.
+    pub(super) fn has_reader(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// What was polled for the reader was for nobody.
+    pub(super) fn forget_reader(&mut self) {
+        self.reader = None;
+        self.reader_sends = false;
+        self.both = None;
+    }
+
     /// Polls the write direction of the transport for `side`.
     pub(super) fn poll_write<T>(
         &mut self,
