@@ -68,6 +68,17 @@ fn payload_types() {
 }
 
 #[test]
+fn a_stream_knows_what_it_is() {
+    for role in common::ROLES {
+        for payload_type in [PayloadType::Text, PayloadType::Binary] {
+            let (stream, _peer) = stream(role, payload_type);
+            assert!(stream.role() == role);
+            assert_eq!(stream.payload_type(), payload_type);
+        }
+    }
+}
+
+#[test]
 fn an_error_has_its_kind() {
     let error = std::io::Error::from(Error::Protocol(Violation::MaskedFrame));
     assert_eq!(error.kind(), Error::Protocol(Violation::MaskedFrame).kind());

@@ -82,10 +82,11 @@ pin_project! {
     /// given out as it is, once; `WriteZero` is a transport that takes no bytes.
     ///
     /// A stream that is only written to answers pings and learns of the peer's Close as well: a
-    /// write, flush or shutdown that has to wait reads what comes meanwhile, and others look about
-    /// ten times a second if nobody else reads. Payload stops that; it waits for a reader, and the
-    /// peer feels that nobody reads. A writer that does nothing for a while answers with its next
-    /// write or flush: a peer that sends pings must allow for that, or the stream be read.
+    /// write, flush or shutdown that has to wait reads what comes meanwhile. If nobody has read for
+    /// 100 ms, or for about 1000 writes, the next write or flush reads what has come, and from then on each does for which
+    /// there is something. Payload stops that: it waits for a reader, and the peer feels that nobody
+    /// reads. A writer that does nothing for a while answers with its next write or flush: a peer
+    /// that sends pings must allow for that, or the stream be read.
     ///
     /// `shutdown` sends what was accepted, then a Close 1000, and flushes; it doesn't wait for the
     /// peer's Close, and reading goes on until that comes. Doing so twice, or after the peer's
@@ -113,7 +114,8 @@ pin_project! {
     ///
     /// # Memory
     ///
-    /// An idle stream owns no heap, unless it has a timer for [`Config::keep_alive`]. There is some
+    /// An idle stream owns no heap, unless it has a timer for [`Config::keep_alive`], or is only
+    /// written to (40 bytes). There is some
     /// while the transport is busy (what was accepted and not sent: one frame, or 64 KiB), a buffer
     /// of 8 KiB while an `AsyncBufRead` user has bytes to read, of 1 KiB while a writer has found
     /// some, and a control frame of which only a part has come or which has to wait. No length that a
