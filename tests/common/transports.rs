@@ -395,6 +395,7 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.state().offered.check_other("a shutdown");
+        assert!(!self.state().shutdown, "the transport is ended a second time");
         ready!(Pin::new(&mut self.clone()).poll_flush(cx))?;
         let mut state = self.state();
         if state.shutdown_blocked {

@@ -257,7 +257,12 @@ async fn the_server_ends_the_transport_once_both_closes_are_through_and_the_clie
 #[tokio::test]
 async fn a_peer_that_drops_the_transport_after_its_close_is_no_error() {
     for role in ROLES {
-        for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::NotConnected] {
+        for kind in [
+            ErrorKind::BrokenPipe,
+            ErrorKind::ConnectionAborted,
+            ErrorKind::ConnectionReset,
+            ErrorKind::NotConnected,
+        ] {
             let (mut stream, peer) = binary(role);
             peer.send(&frames::to(role, BINARY, b"all"));
             peer.send(&frames::close_to(role, 1000, ""));
