@@ -488,6 +488,59 @@ mod tests {
         }
     }
 
+    fn feed(decoder: &mut Decoder, bytes: &[u8]) {
+        let mut at = Cursor::default();
+        decoder.decode(&mut bytes.to_vec(), &mut at);
+        assert_eq!(at.read, bytes.len());
+    }
+
+    /// Payload of a frame whose length takes 64 bits.
+    const LARGE: usize = 70_000;
+
+    const LARGE_HEAD: [u8; 10] = [0x82, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70];
+
+    #[test]
+    fn a_read_stops_at_the_head_of_a_large_frame_if_the_last_one_was_large() {
+        let mut decoder = binary();
+        assert_eq!(decoder.read_first(), None);
+        feed(&mut decoder, &LARGE_HEAD);
+        assert_eq!(decoder.read_first(), None, "there is much to come");
+        feed(&mut decoder, &vec![0; LARGE - 57]);
+        assert_eq!(decoder.read_first(), None);
+        feed(&mut decoder, &[0]);
+        assert_eq!(decoder.read_first(), Some(56 + MAX_HEAD), "the rest and any head");
+        feed(&mut decoder, &[0; 56]);
+        assert_eq!(decoder.read_first(), Some(10), "a head of the same size");
+        feed(&mut decoder, &LARGE_HEAD[..3]);
+        assert_eq!(decoder.read_first(), Some(7));
+        feed(&mut decoder, &LARGE_HEAD[3..]);
+        feed(&mut decoder, &vec![0; LARGE]);
+        feed(&mut decoder, b"\x89\x02h");
+        assert_eq!(decoder.read_first(), None, "a control frame");
+        feed(&mut decoder, b"i");
+        assert_eq!(decoder.read_first(), None, "it was the last one");
+
+        feed(&mut decoder, b"\x82\x7e\x20\x00");
+        feed(&mut decoder, &[0; 8192]);
+        assert_eq!(decoder.read_first(), None, "a short head is not worth a read");
+    }
+
+    #[test]
+    fn the_middle_of_a_binary_frame_is_payload_only() {
+        let mut decoder = binary();
+        assert!(!decoder.only_payload(&mut [0; 4]));
+        feed(&mut decoder, &LARGE_HEAD);
+        assert!(decoder.only_payload(&mut [0; LARGE - 1]));
+        assert_eq!(decoder.remaining(), 1);
+        assert!(!decoder.only_payload(&mut [0]), "the frame ends there");
+        feed(&mut decoder, &[0]);
+        assert!(decoder.is_between_messages());
+
+        let mut text = Decoder::new(false, OpCode::Text);
+        feed(&mut text, b"\x81\x09");
+        assert!(!text.only_payload(&mut [0; 4]), "it has to be checked");
+    }
+
     #[test]
     fn bad_text_is_noticed_at_its_first_bad_byte() {
         let text = || Decoder::new(false, OpCode::Text);
