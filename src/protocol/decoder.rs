@@ -469,6 +469,7 @@ mod tests {
             (b"\x89\x7e", "ControlTooLong"),
             (b"\x82\x80", "MaskedFrame"),
             (b"\x80\x00", "UnexpectedContinuation"),
+            (b"\x00\x00", "UnexpectedContinuation"),
             (b"\x82\x7e\x00\x7d", "LengthNotMinimal"),
             (b"\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff", "LengthNotMinimal"),
             (b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", "LengthTooLarge"),
@@ -539,6 +540,37 @@ mod tests {
         let mut text = Decoder::new(false, OpCode::Text);
         feed(&mut text, b"\x81\x09");
         assert!(!text.only_payload(&mut [0; 4]), "it has to be checked");
+    }
+
+    #[test]
+    fn a_small_message_that_is_all_here_takes_the_short_way() {
+        for masked in [false, true] {
+            let mask = if masked { 0x80 } else { 0 };
+            for (len, shortest) in
+                [(8, true), (125, true), (125, false), (126, false), (8191, false)]
+            {
+                let len16 = u16::try_from(len).unwrap().to_be_bytes();
+                let mut frame = if shortest {
+                    vec![0x82, mask | len16[1]]
+                } else {
+                    vec![0x82, mask | 126, len16[0], len16[1]]
+                };
+                frame.extend([0; 4].iter().take(if masked { 4 } else { 0 }));
+                frame.extend(vec![7; len]);
+                let all = frame.len();
+                let mut decoder = Decoder::new(masked, OpCode::Binary);
+                let takes = shortest || len >= 126;
+                for (bytes, expected) in [(all, takes), (all - 1, false), (all + 9, takes)] {
+                    frame.resize(bytes, 0);
+                    let mut at = Cursor::default();
+                    assert_eq!(decoder.small_message(&mut frame.clone(), &mut at), expected);
+                    assert_eq!(at.read, if expected { all } else { 0 }, "{len} of {bytes}");
+                    assert_eq!(at.write, if expected { len } else { 0 });
+                }
+            }
+        }
+        let mut large = [&b"\x82\x7e\x20\x00"[..], &[0; 8192]].concat();
+        assert!(!binary().small_message(&mut large, &mut Cursor::default()));
     }
 
     #[test]
