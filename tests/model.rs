@@ -15,10 +15,13 @@ mod simulation;
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use simulation::reference;
 use std::{
-    env, fs,
+    env,
+    fs::File,
+    io::Read,
     panic::{self, AssertUnwindSafe},
     path::Path,
 };
+use tar::Archive;
 
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|number| number.parse().expect("a number"))
@@ -26,10 +29,15 @@ fn number(variable: &str) -> Option<u64> {
 
 /// What the fuzzer has found worth keeping for this target, then what seeds give.
 fn each_input(target: &str, run: impl Fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let files = fs::read_dir(corpus).into_iter().flatten().map(|file| file.unwrap().path());
-    for file in files {
-        try_input(&format!("{}", file.display()), &fs::read(&file).unwrap(), &run);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fuzz/corpus/{target}.tar"));
+    // It isn't in the published package.
+    if let Ok(corpus) = File::open(corpus) {
+        for file in Archive::new(corpus).entries().unwrap() {
+            let mut file = file.unwrap();
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            try_input(&file.path().unwrap().display().to_string(), &bytes, &run);
+        }
     }
     let seeds = match number("SEED") {
         Some(seed) => seed..seed + 1,
