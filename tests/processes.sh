@@ -17,6 +17,12 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# target_directory: where cargo builds.
+target_directory() {
+    cargo metadata --locked --no-deps --format-version 1 |
+        sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+}
+
 fail() {
     printf '%s: %s\n' "$0" "$*" >&2
     tail -n 20 "$work"/*.log 2>/dev/null | cut -c 1-300 >&2 || true
