@@ -521,8 +521,13 @@ mod tests {
         feed(&mut decoder, b"i");
         assert_eq!(decoder.read_first(), None, "it was the last one");
 
+        feed(&mut decoder, b"\x82\x05ab");
+        assert_eq!(decoder.read_first(), None, "a small frame");
+        feed(&mut decoder, b"cde");
         feed(&mut decoder, b"\x82\x7e\x20\x00");
-        feed(&mut decoder, &[0; 8192]);
+        feed(&mut decoder, &[0; 8192 - 56]);
+        assert_eq!(decoder.read_first(), Some(56 + MAX_HEAD));
+        feed(&mut decoder, &[0; 56]);
         assert_eq!(decoder.read_first(), None, "a short head is not worth a read");
     }
 

@@ -120,6 +120,18 @@ async fn a_socket_in_the_middle_of_a_frame_fails_the_first_read_after_whole_fram
     }
 }
 
+/// The pong takes in what marks the end of the socket's bytes.
+#[tokio::test]
+async fn a_pong_that_has_begun_is_not_taken_for_the_end_of_what_was_buffered() {
+    for role in ROLES {
+        let pong = frames::to(role, PONG, &[7; 18]);
+        let (ws, _peer) = read_ahead(role, &pong[..pong.len() - 18]).await;
+        let mut stream = WebSocketStream::new(ws, PayloadType::Binary);
+        let error = in_time(stream.read_u8()).await.unwrap_err();
+        assert_eq!(cause(&error), &Error::HandedOverInFrame);
+    }
+}
+
 #[tokio::test]
 async fn a_socket_whose_read_was_dropped_in_a_frame_is_noticed() {
     for role in ROLES {
@@ -151,6 +163,7 @@ async fn violations_among_the_buffered_bytes_are_noticed() {
             (spoilt(0x81), Violation::WrongPayloadType),
             (spoilt(0x80), Violation::UnexpectedContinuation),
             (frames::to(role, TEXT, b"\xff"), Violation::InvalidUtf8),
+            (frames::to(role, PING, &[0; 126]), Violation::ControlTooLong),
         ] {
             let whole = frames::to(role, BINARY, b"whole");
             let (ws, peer) = read_ahead(role, &[whole, bad].concat()).await;

@@ -607,3 +607,19 @@ async fn a_shutdown_that_was_told_not_now_has_not_ended() {
         assert_eq!(peer.frames()[0].opcode, CLOSE);
     }
 }
+
+#[tokio::test]
+async fn a_close_that_was_told_not_now_goes_on_when_it_is_called_again() {
+    for role in ROLES {
+        for kind in [ErrorKind::Interrupted, ErrorKind::TimedOut] {
+            let (mut stream, peer) = stream(role, PayloadType::Binary);
+            peer.buffering();
+            peer.fail_one_flush(kind);
+            let error = in_time(stream.close(1000, "")).await.unwrap_err();
+            assert_eq!(error.kind(), kind);
+            peer.send(&frames::close_to(role, 1000, ""));
+            in_time(stream.close(1000, "")).await.unwrap();
+            assert_eq!(peer.frames()[0].opcode, CLOSE);
+        }
+    }
+}
