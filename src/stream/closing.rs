@@ -191,7 +191,7 @@ impl Engine {
     fn poll_give_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // With half-close a peer that has closed reads on, and may pause.
         let reads_on = self.config.half_close && matches!(self.inbound.end(), Some(End::Closed(_)));
-        let line = self.outbound.line(true);
+        let line = self.outbound.line();
         let Some(keep_alive) = self.keep_alive() else {
             return Poll::Pending;
         };

@@ -260,8 +260,7 @@ impl Engine {
         }
         let both = self.wakers.of_both(side, cx.waker());
         let waker = both.as_ref().unwrap_or(cx.waker());
-        let is_at_frame = self.inbound.buffer.is_empty() && self.inbound.decoder.remaining() == 0;
-        let line = self.outbound.line(side == Side::Reader || is_at_frame);
+        let line = self.outbound.line();
         let Some(keep_alive) = self.keep_alive() else {
             return Poll::Pending;
         };

@@ -64,10 +64,8 @@ pub(super) enum Due {
 /// What is known of the write direction.
 #[derive(Clone, Copy)]
 pub(super) struct Line {
-    /// Whether the transport has taken everything, also the ping that was due.
+    /// Whether the transport has taken everything, also the ping that was due. Then no write waits.
     pub(super) is_free: bool,
-    /// Whether an answer would be found: no payload that nobody reads lies before it.
-    pub(super) hears: bool,
     /// Whether it has taken something, having been busy, since this was asked last.
     pub(super) moved: bool,
 }
@@ -103,7 +101,7 @@ impl KeepAlive {
         line: Line,
     ) -> Poll<Result<Due, NoRuntime>> {
         self.moved |= line.moved;
-        if self.state == State::Asking && line.is_free && line.hears {
+        if self.state == State::Asking && line.is_free {
             // What moved the ping on is no sign of what comes after it.
             self.moved = false;
             self.enter(State::Asked, Instant::now());
@@ -132,8 +130,8 @@ impl KeepAlive {
                         now,
                     );
                 }
-                // Nor is it behind the ping; and what we don't read is our own silence.
-                State::Asked if !(line.is_free && line.hears) => {
+                // Nor is it behind the ping.
+                State::Asked if !line.is_free => {
                     self.stalled_since = now;
                     self.enter(State::Asking, now);
                 }

@@ -208,7 +208,7 @@ impl Engine {
             }
         }
         // Nothing more is read: there is only the transport to wait for.
-        let line = self.outbound.line(true);
+        let line = self.outbound.line();
         let Some(Poll::Ready(Ok(()))) =
             self.keep_alive().map(|keep_alive| keep_alive.poll_leaving(cx, line, true))
         else {

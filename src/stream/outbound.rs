@@ -234,10 +234,9 @@ impl Outbound {
     }
 
     /// What keep-alive has to know.
-    pub(super) fn line(&mut self, hears: bool) -> Line {
+    pub(super) fn line(&mut self) -> Line {
         Line {
             is_free: !self.ping && self.is_settled() && !self.flush_waits,
-            hears,
             moved: std::mem::take(&mut self.moved),
         }
     }
