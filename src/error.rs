@@ -38,9 +38,9 @@ pub enum Error {
     /// [`TimedOut`](io::ErrorKind::TimedOut).
     /// There may have been more.
     Silent,
-    /// The transport failed earlier; its own error was given out then, to whoever asked first in this
-    /// direction. The kind is that error's. A flush, shutdown or close says so as long as payload is
-    /// lost.
+    /// The transport failed earlier. Its own error was returned once, by the first call in this
+    /// direction. The kind is that error's. If payload is lost, every flush, shutdown and close
+    /// returns this error.
     Transport(io::ErrorKind),
     /// A write after a Close, from either side, or after a fatal error:
     /// [`BrokenPipe`](io::ErrorKind::BrokenPipe).

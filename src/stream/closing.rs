@@ -83,7 +83,7 @@ impl Engine {
     /// at once, as HTTP/2 servers do with RST_STREAM(NO_ERROR). That the transport can't be flushed
     /// any more is no error then. The reader learns from the end of the stream how it was.
     fn peer_spoke<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) -> bool {
-        // The transport wakes whoever asked last, so this has to ask for the reader.
+        // The transport wakes the task that polled last, so this polls with the reader's waker.
         let reader = self.wakers.reader();
         self.glance(io, &mut Context::from_waker(&reader), true);
         !self.inbound.buffer.is_empty() || self.inbound.close_frame().is_some()

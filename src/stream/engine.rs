@@ -244,7 +244,7 @@ impl Engine {
         Poll::Ready(())
     }
 
-    /// What whoever waits does about a silent peer: `Ready` if something has to be done now.
+    /// Polls keep-alive for the side that waits. `Ready` if something has to be done now.
     pub(super) fn poll_keep_alive(
         &mut self,
         cx: &mut Context<'_>,

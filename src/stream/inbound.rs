@@ -30,7 +30,7 @@ pub(super) struct Inbound {
 
 enum Reading {
     Open,
-    /// This comes after the payload that was given out last.
+    /// This end follows the payload that was returned last.
     Ending(End),
     /// The reader has come to this.
     Ended(End),

@@ -1,10 +1,10 @@
 //! A writer's look at the read direction.
 //!
-//! A stream that is only written to has to answer pings (RFC 6455 section 5.5.2) and to learn of the
-//! peer's Close, which are found by reading. So a writer reads what has come: when it has to wait, and
-//! in passing if nobody else has read for a while. A look in passing leaves a bell with the transport:
-//! until that rings, the next writes know without asking that there is nothing to see. It stops at
-//! payload, which waits for a reader: the peer is to feel that nobody reads.
+//! A stream that is only written to has to answer pings (RFC 6455 section 5.5.2) and to notice the peer's
+//! Close. Both are found by reading. So a writer reads: always when it has to wait, and in passing if the
+//! application has not read for a while. A look in passing leaves a waker with the transport, the bell.
+//! Until the bell rings, the next writes know that there is nothing to read. They check once a second all
+//! the same. A look stops at payload, and leaves it to a reader: back-pressure stays.
 
 use super::{engine::Engine, inbound::Buffer, read::MAX_FRUITLESS_READS, wakers::Side};
 use crate::{Error, protocol::frame::Scratch};
@@ -33,6 +33,13 @@ const MOST_QUESTIONS: u8 = 64;
 
 /// The clock is asked after 1, 2, 4 and 8 frames, and from then on after 16.
 const MOST_DOUBLINGS: u8 = 4;
+
+/// With a bell, a writer looks after this time all the same: a TLS library that polls its socket's read
+/// direction in a write may have taken the bell's place there.
+const MOST_TRUST: Duration = Duration::from_secs(1);
+
+/// With a bell, the clock is asked after 128 frames in the end.
+const MOST_DOUBLINGS_WITH_BELL: u8 = 7;
 
 /// How many frames a flush counts for.
 const FLUSH: u32 = 4;
@@ -78,19 +85,19 @@ impl Lookout {
     /// Whether to find out, after so many frames, if it is time.
     #[inline]
     fn has_come(&self, frames: u64) -> bool {
-        match &self.bell {
-            Some(bell) => bell.has_rung.load(Ordering::Relaxed),
-            // The difference counts, as numbers start again after 2^32.
-            None => (frames as u32).wrapping_sub(self.at) as i32 >= 0,
-        }
+        // The difference counts, as numbers start again after 2^32.
+        self.has_rung() || (frames as u32).wrapping_sub(self.at) as i32 >= 0
+    }
+
+    #[inline]
+    fn has_rung(&self) -> bool {
+        self.bell.as_ref().is_some_and(|bell| bell.has_rung.load(Ordering::Relaxed))
     }
 
     /// A flush comes closer to asking the clock.
     #[inline]
     pub(super) fn count_flush(&mut self) {
-        if self.bell.is_none() {
-            self.at = self.at.wrapping_sub(FLUSH);
-        }
+        self.at = self.at.wrapping_sub(FLUSH);
     }
 
     /// Somebody polls the transport, which will not ring any more.
@@ -110,7 +117,7 @@ impl Lookout {
 
     /// Whether it is time to look: the bell has rung, or the clock says so.
     fn is_due(&mut self, frames: u64) -> bool {
-        if self.bell.is_some() {
+        if self.has_rung() {
             return true;
         }
         if std::mem::take(&mut self.is_read) {
@@ -120,8 +127,12 @@ impl Lookout {
         }
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
-        if now - since < QUIET && self.asked < MOST_QUESTIONS {
-            self.ask_after(1 << self.asked.min(MOST_DOUBLINGS), frames);
+        let (quiet, most_questions, most_doublings) = match self.bell {
+            Some(_) => (MOST_TRUST, u8::MAX, MOST_DOUBLINGS_WITH_BELL),
+            None => (QUIET, MOST_QUESTIONS, MOST_DOUBLINGS),
+        };
+        if now - since < quiet && self.asked < most_questions {
+            self.ask_after(1 << self.asked.min(most_doublings), frames);
             self.asked += 1;
             return false;
         }
@@ -139,7 +150,7 @@ impl Lookout {
 /// What a look has come to.
 #[derive(PartialEq, Eq)]
 pub(super) enum Seen {
-    /// Nothing more: the transport wakes whoever looked.
+    /// Nothing more. The transport wakes the waker of the look.
     Nothing,
     /// What is the reader's.
     Unread,
@@ -148,7 +159,7 @@ pub(super) enum Seen {
 }
 
 impl Engine {
-    /// Looks at what has come, in passing, if it is time.
+    /// Reads what was received, without waiting for more, if it is time.
     #[inline]
     pub(super) fn look_if_due<S: AsyncRead + AsyncWrite>(&mut self, io: Pin<&mut S>) {
         if self.lookout.has_come(self.outbound.frames) {
@@ -162,7 +173,7 @@ impl Engine {
             return;
         }
         if !self.wakers.is_reading() {
-            // What was said to nobody is out of date.
+            // No reader was waiting for this error, so it is out of date.
             self.inbound.not_now = None;
         }
         if !self.may_look(false) {

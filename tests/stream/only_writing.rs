@@ -15,7 +15,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 use tokio::{
@@ -591,5 +591,73 @@ async fn a_writer_looks_on_though_a_read_has_timed_out() {
         far.write_all(&frames::close_to(role, 1000, "")).await.unwrap();
         let error = in_time(stream.write_all(b"beat")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+}
+
+/// A transport whose writes poll the read direction of what is below, as those of TLS libraries may:
+/// then that wakes the writer, and no more the task that has polled a read.
+struct TakesWakeUps<S> {
+    io: S,
+    last: Arc<Last>,
+}
+
+/// The task that has polled last.
+struct Last(Mutex<Waker>);
+
+impl Wake for Last {
+    fn wake(self: Arc<Self>) {
+        self.0.lock().unwrap().wake_by_ref();
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TakesWakeUps<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        self.last.0.lock().unwrap().clone_from(cx.waker());
+        let last = Waker::from(Arc::clone(&self.last));
+        Pin::new(&mut self.io).poll_read(&mut Context::from_waker(&last), buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TakesWakeUps<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.last.0.lock().unwrap().clone_from(cx.waker());
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_notices_within_two_seconds_though_its_writes_take_the_wake_up_of_reads() {
+    for role in ROLES {
+        for pause in [Duration::from_secs(1), Duration::from_millis(1)] {
+            let (io, mut far) = tokio::io::duplex(1 << 20);
+            let io = TakesWakeUps { io, last: Arc::new(Last(Mutex::new(Waker::noop().clone()))) };
+            let mut stream = WebSocketStream::after_handshake(io, role, PayloadType::Binary);
+            for _ in 0..300 {
+                stream.write_all(b"beat").await.unwrap();
+                advance(pause).await;
+            }
+            far.write_all(&frames::close_to(role, 1000, "")).await.unwrap();
+            let start = Instant::now();
+            while stream.write_all(b"beat").await.is_ok() {
+                assert!(start.elapsed() <= Duration::from_secs(2), "every {pause:?}");
+                advance(pause).await;
+            }
+        }
     }
 }
