@@ -86,7 +86,8 @@ impl Lookout {
     #[inline]
     fn has_come(&self, frames: u64) -> bool {
         // The difference counts, as numbers start again after 2^32.
-        self.has_rung() || (frames as u32).wrapping_sub(self.at) as i32 >= 0
+        let is_clock_due = (frames as u32).wrapping_sub(self.at) as i32 >= 0;
+        self.has_rung() | is_clock_due
     }
 
     #[inline]
@@ -97,7 +98,9 @@ impl Lookout {
     /// A flush comes closer to asking the clock.
     #[inline]
     pub(super) fn count_flush(&mut self) {
-        self.at = self.at.wrapping_sub(FLUSH);
+        if self.bell.is_none() {
+            self.at = self.at.wrapping_sub(FLUSH);
+        }
     }
 
     /// Somebody polls the transport, which will not ring any more.
